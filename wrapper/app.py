@@ -10,6 +10,7 @@ from wrapper.cli import commands
 from wrapper.console.blueprint import send_browsers
 from wrapper.gateway import Gateway
 from wrapper.routes.blueprint import build_root
+from wrapper.routes.cors import allow_origins
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.json_response import register_common_headers
 from wrapper.routes.paths import PREFIX, PathCorrection, SingleSlashes
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app = Flask(__name__, static_folder=None)
     register_common_headers(app)
     register_error_handlers(app)
-    gateway.allow_origins(app)
+    allow_origins(app, gateway.settings)
     app.register_blueprint(
         build_root(gateway.guard, metered=gateway.prometheus_metrics is not None)
     )

@@ -52,6 +52,18 @@ def load(*, to_serve: bool = True) -> Settings:
     return load_settings(further=partial(mistakes_of, to_serve=to_serve))
 
 
+def checked(settings: Settings | None, *, runs_engine: bool) -> Settings:
+    """Return *settings*, or the environment's. Raises SettingsError with all their mistakes.
+
+    Unless the gateway *runs_engine* of its own, only the settings themselves are checked.
+    """
+    if settings is None:
+        return load(to_serve=False) if runs_engine else load_settings()
+    mistakes = partial(mistakes_of, to_serve=False)
+    check_settings(settings, mistakes if runs_engine else lambda _: ())
+    return settings
+
+
 def check(settings: Settings) -> None:
     """Check *settings* and run all checks. Raises SettingsError with the mistakes of all."""
     check_settings(settings, mistakes_of)

@@ -62,13 +62,13 @@ class TurnHarness:
 
     def remembered(self, id_="s", owner="local"):
         """Return the parts of all messages in the session, or None if it does not exist."""
-        session = self.gateway.sessions._store.read(owner, id_)  # type: ignore[union-attr]
+        session = self.gateway.stores.sessions._store.read(owner, id_)  # type: ignore[union-attr]
         return session and [part for message in session.messages for part in message.parts]
 
     def free(self):
         """Say whether no turn holds the session or any of the gateway's capacity."""
-        self.gateway.admission.admit(self.gateway.settings.max_concurrent_turns)()
-        claim = self.gateway.sessions._store.claim("local", "s", 0)  # type: ignore[union-attr]
+        self.gateway.limits.admission.admit(self.gateway.settings.max_concurrent_turns)()
+        claim = self.gateway.stores.sessions._store.claim("local", "s", 0)  # type: ignore[union-attr]
         if claim:
             claim.release()
         return claim is not None and self.engine.running == 0

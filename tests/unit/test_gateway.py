@@ -66,7 +66,7 @@ def test_stream():
     chunks = list(gateway.chat.stream(HELLO, stream_options={"include_usage": True}))
     assert [c["choices"][0]["delta"].get("content") for c in chunks if c["choices"]][1] == "Hello."
     assert chunks[-1]["usage"]["completion_tokens"] == 2
-    assert gateway.admission.load()["running"] == 0
+    assert gateway.limits.admission.load()["running"] == 0
 
 
 def test_stream_left():
@@ -76,7 +76,7 @@ def test_stream_left():
         chunks = iter(stream)
         next(chunks)
         assert gateway.engine.running == 1
-    assert (gateway.engine.running, gateway.admission.load()["running"]) == (0, 0)
+    assert (gateway.engine.running, gateway.limits.admission.load()["running"]) == (0, 0)
 
 
 def test_mistakes():

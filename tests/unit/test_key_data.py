@@ -160,13 +160,13 @@ def fill(world, name):
     sign_in(world, name)
     world.gateway.webhooks.announce(name, "batch.completed", {"id": secret}, secret)
     wait_for(world, name, background, batches)
-    world.gateway.history.flush()
+    world.gateway.observers.history.flush()
     return [text.encode() for text in (secret, name, *background, *batches)]
 
 
 def ask(world, name, secret):
     """Make approvals: one that waits, one that is decided, and one of a response."""
-    approvals, request = world.gateway.approvals, ToolRequest("Bash", {"command": secret})
+    approvals, request = world.gateway.stores.approvals, ToolRequest("Bash", {"command": secret})
     approvals.begin(Asker(name), request, lambda _: None)
     decided = approvals.begin(Asker(name), request, lambda _: None)
     approvals.end(decided, Decision("approved"))
@@ -218,7 +218,7 @@ def test_nothing_is_left(world):
     texts = {name: fill(world, name) for name in SECRETS}
     for name in SECRETS:
         assert DATA[world.kind] <= kinds_of(world.stored.holding(*texts[name]))
-    admission = world.gateway.admission
+    admission = world.gateway.limits.admission
     assert eventually(lambda: admission.load()["running"] == 4)
 
     key_editor.remove(world.file, "alice")
@@ -243,7 +243,7 @@ def test_admins_only(world):
 
 def test_uploads_in_progress(world):
     """A file that is being uploaded meanwhile is refused, and nothing of it stays."""
-    with world.gateway.files.upload("alice") as upload:
+    with world.gateway.stores.files.upload("alice") as upload:
         upload.write(SECRETS["alice"])
         assert world.delete().json["deleted"]["files"] == 1
         upload.write(b"more")
@@ -254,7 +254,7 @@ def test_uploads_in_progress(world):
 
 def test_results_of_a_deleted_batch(world):
     """A run that writes the results of a batch that is deleted meanwhile leaves no file."""
-    store, files = world.gateway.batches._store, world.gateway.files
+    store, files = world.gateway.work.batches._store, world.gateway.stores.files
 
     class Batch:
         id, owner = f"batch_{'0' * 32}", "alice"
@@ -287,7 +287,7 @@ def test_a_store_is_away(world, monkeypatch):
         raise Unavailable("FILES_DIR: it is away; mend it.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(world.gateway.files._stores.records, "ids", fail)
+        broken.setattr(world.gateway.stores.files._stores.records, "ids", fail)
         error = error_of(world.delete(), 503)
     assert error["message"].endswith("Left are files: FILES_DIR: it is away; mend it.")
     deleted = world.delete().json["deleted"]

@@ -111,8 +111,8 @@ def test_turns_and_queue():
     running = server.client.post(CHAT_PATH, json={**CHAT_BODY, "stream": True})
     gateway = server.app.extensions["wrapper"]
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(gateway.admission.admit, 1)
-        assert eventually(lambda: gateway.admission.load()["waiting"] == 1)
+        waiting = pool.submit(gateway.limits.admission.admit, 1)
+        assert eventually(lambda: gateway.limits.admission.load()["waiting"] == 1)
         numbers = numbers_of(server)
         running.close()
         waiting.result()()
@@ -177,7 +177,7 @@ def test_nothing_of_a_caller():
 def test_lines_of_batches():
     """The lines of batches that wait are a number by which workers can be scaled."""
     server = ScriptedServer()
-    server.app.extensions["wrapper"].batches.lines_waiting = 240
+    server.app.extensions["wrapper"].work.batches.lines_waiting = 240
     assert numbers_of(server).of("batch_lines_waiting") == 240
 
 

@@ -28,12 +28,12 @@ def watch(batch_id: str) -> None:
     gateway: Gateway | None = current_app.extensions.get("wrapper")
     if gateway is None:
         raise refusal(current_app.extensions[MISTAKES])
-    view = _look(gateway.batches, batch_id)
+    view = _look(gateway.work.batches, batch_id)
     with click.progressbar(length=1, label=view.status, show_pos=True) as bar:
         while not view.job.ended:
             _show(bar, view)
             time.sleep(LOOK)
-            view = _look(gateway.batches, batch_id)
+            view = _look(gateway.work.batches, batch_id)
         _show(bar, view)
     state = view.state
     click.echo(f"{view.status}: {state.completed} answers and {state.failed} errors")

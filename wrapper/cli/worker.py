@@ -43,7 +43,7 @@ def work() -> None:
     gateway.lifecycle.serves = False
     with stop_signals() as wait:
         gateway.start()
-        gateway.jobs.start(watch=True)
+        gateway.work.jobs.start(watch=True)
         log.info("the worker runs %d jobs at once", gateway.settings.background_turns)
         wait()
     log.info("the worker shuts down")

@@ -63,7 +63,7 @@ def _admit(page: Page | None) -> None:
     if page and page.admins and not principal().admin:
         raise PermissionDenied(f"Only an admin's key may see {page.title}.")
     caller_name.set(principal().name)
-    current_gateway().rates.read(principal())
+    current_gateway().limits.rates.read(principal())
     current_gateway().start()
 
 

@@ -12,7 +12,7 @@ from wrapper.services.requests.request import RequestQuery
 
 def latencies(first: str, last: str, key: str | None) -> dict[str, Any]:
     """Return summaries by model, by day and model, and by day; empty ones without a history."""
-    history: RequestHistory | None = current_gateway().history
+    history: RequestHistory | None = current_gateway().observers.history
     query = RequestQuery(first, last, key)
     values = history.latencies(principal(), query) if history else []
     by_day_and_model = summarise(values, lambda latency: (latency.day, latency.model))

@@ -15,7 +15,7 @@ PERIODS = (7, 30, 90)
 
 def period(days: int) -> tuple[str, str]:
     """Return the first and the last one of so many *days* until today."""
-    ledger: Ledger = current_gateway().ledger
+    ledger: Ledger = current_gateway().limits.ledger
     today = ledger.today()
     return (today - timedelta(days - 1)).isoformat(), today.isoformat()
 

@@ -46,7 +46,7 @@ class ShownLogin:
 
 def provider_limits() -> list[ShownLogin]:
     """Return what the provider has said of the gateway's logins. Raises Unavailable."""
-    return [_login(login) for login in current_gateway().login_limits.report()]
+    return [_login(login) for login in current_gateway().observers.login_limits.report()]
 
 
 def _login(login: Mapping[str, Any]) -> ShownLogin:

@@ -33,7 +33,7 @@ def show_form() -> BaseResponse:
 def open_sign_in() -> BaseResponse:
     """Sign in with the key of the form, and give the browser another token."""
     try:
-        current_gateway().rates.sign_in(request.remote_addr or "")
+        current_gateway().limits.rates.sign_in(request.remote_addr or "")
         key = request.form.get("key", "").strip()[:LONGEST_KEY]
         fresh = current_sign_ins().open(key)
     except ApiError as error:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from wrapper.prometheus.library import SHARED, forget, installed
-from wrapper.prometheus.metrics import PrometheusMetrics
+from wrapper.prometheus.metrics import PrometheusMetrics, open_metrics
 
-__all__ = ["SHARED", "PrometheusMetrics", "forget", "installed"]
+__all__ = ["SHARED", "PrometheusMetrics", "forget", "installed", "open_metrics"]

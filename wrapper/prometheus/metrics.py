@@ -9,9 +9,10 @@ from typing import Any
 
 from wrapper.prometheus.counters import EventCounters, ModelCounters, ToolCounters, TurnCounters
 from wrapper.prometheus.gauges import ProviderGauges, StateGauges
-from wrapper.prometheus.library import SHARED
+from wrapper.prometheus.library import SHARED, installed
 from wrapper.prometheus.registry import Registry
 from wrapper.services.background.periodic import PeriodicTask
+from wrapper.services.catalog import Catalog
 from wrapper.services.provider_limits import ProviderLimits
 from wrapper.services.telemetry.timing import Timing
 from wrapper.services.tools.mcp import PREFIX as MCP_PREFIX
@@ -117,3 +118,15 @@ class PrometheusMetrics:
         """Return the text of all numbers, of all processes that share them."""
         self.refresh()
         return self._registry.text()
+
+
+def open_metrics(
+    health: Callable[[], dict[str, Any]], catalog: Catalog, cli_version: Callable[[], str]
+) -> PrometheusMetrics | None:
+    """Return the metrics, or None if the library is not installed."""
+
+    def known_models() -> set[str]:
+        """Return the models' names that no caller has made up."""
+        return {name for model in catalog.models() for name in (model.id, model.runs)}
+
+    return PrometheusMetrics(health, known_models, cli_version) if installed() else None

@@ -55,5 +55,5 @@ def decide_approval(approval_id: str) -> Response:
 
 
 def _service() -> ApprovalService:
-    service: ApprovalService = current_gateway().approvals
+    service: ApprovalService = current_gateway().stores.approvals
     return service

@@ -33,7 +33,7 @@ _followers = OpenStreams(
 
 def service() -> BackgroundResponses:
     """Return the service of responses in the background."""
-    background: BackgroundResponses = current_gateway().background_responses
+    background: BackgroundResponses = current_gateway().work.responses
     return background
 
 

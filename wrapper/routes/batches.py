@@ -61,5 +61,5 @@ def cancel_batch(batch_id: str) -> Response:
 
 
 def _service() -> BatchService:
-    service: BatchService = current_gateway().batches
+    service: BatchService = current_gateway().work.batches
     return service

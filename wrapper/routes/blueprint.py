@@ -85,8 +85,8 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
         g.principal = principal = made.principal if made else guard.check(sent, declared.needs_key)
         caller_name.set(principal.name if principal else "")
         if principal and declared.needs_key and not declared.turns:
-            gateway.rates.read(principal)
+            gateway.limits.rates.read(principal)
         gateway.start()
         if declared.turns:
-            begin_span(gateway.traces)
+            begin_span(gateway.observers.traces)
         return None

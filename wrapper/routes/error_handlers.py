@@ -89,7 +89,7 @@ def _record(error: ApiError) -> None:
     facts = {"id": request_id(), "client": request.remote_addr, "path": request.path}
     facts |= {"param": error.param, "outcome": outcome, **facts_of_error(error)}
     facts |= request_span().ids
-    current_gateway().metrics.failed(outcome)
+    current_gateway().observers.metrics.failed(outcome)
     request_span().conclude(outcome)
     if is_counted():
         _keep(facts)
@@ -99,7 +99,7 @@ def _record(error: ApiError) -> None:
 
 def _keep(facts: dict[str, Any]) -> None:
     """Add a refused turn to the history of requests."""
-    if history := current_gateway().history:
+    if history := current_gateway().observers.history:
         history.add({**facts, "total_ms": elapsed_ms(), "key": principal().name})
 
 
@@ -108,8 +108,8 @@ def _limits() -> Notes:
     if not is_counted():
         return NO_NOTES
     gateway, who = current_gateway(), principal()
-    rates: Notes = gateway.rates.notes(who)
-    budgets: Notes = gateway.ledger.notes(who)
+    rates: Notes = gateway.limits.rates.notes(who)
+    budgets: Notes = gateway.limits.ledger.notes(who)
     return rates | budgets
 
 

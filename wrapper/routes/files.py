@@ -123,7 +123,7 @@ def _asked_part(size: int) -> tuple[int, int, dict[str, str]]:
 
 
 def _service() -> FileService:
-    service: FileService = current_gateway().files
+    service: FileService = current_gateway().stores.files
     return service
 
 

@@ -24,6 +24,8 @@ def read_limits() -> Response:
     or was known of a time that is over, is null.
     """
     gateway, who = current_gateway(), principal()
-    rates = [asdict(rate) for rate in gateway.rates.notes(who).rates]
-    key = {"name": who.name, "rates": rates, "budgets": gateway.ledger.budgets(who)}
-    return reply({"object": "limits", "logins": gateway.login_limits.report(), "key": key})
+    rates = [asdict(rate) for rate in gateway.limits.rates.notes(who).rates]
+    key = {"name": who.name, "rates": rates, "budgets": gateway.limits.ledger.budgets(who)}
+    return reply(
+        {"object": "limits", "logins": gateway.observers.login_limits.report(), "key": key}
+    )

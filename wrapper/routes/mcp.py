@@ -22,7 +22,7 @@ mcp = Blueprint("mcp", __name__)
 def list_servers() -> Response:
     """List the MCP servers that the caller may use, and how they fare; it waits for none."""
     gateway = current_gateway()
-    servers = gateway.policy.mcp_servers(principal())
+    servers = gateway.limits.policy.mcp_servers(principal())
     states = gateway.mcp_states(servers)
     data = [_body(server, states.get(server.name)) for server in servers]
     return reply({"object": "list", "data": data})

@@ -52,7 +52,7 @@ def read_model(model_id: str) -> Response:
     """Describe one model. Its id may contain slashes and colons."""
     gateway = current_gateway()
     model = gateway.catalog.find(model_id)
-    gateway.policy.check_model(gateway.catalog.choose(model_id).model, principal())
+    gateway.limits.policy.check_model(gateway.catalog.choose(model_id).model, principal())
     return reply(_body(model, gateway.catalog))
 
 
@@ -62,7 +62,7 @@ def models_of(gateway: Any, caller: Principal) -> list[Model]:
     return [
         model
         for model in catalog.models()
-        if gateway.policy.may_run(catalog.choose(model.id).model, caller)
+        if gateway.limits.policy.may_run(catalog.choose(model.id).model, caller)
     ]
 
 

@@ -136,7 +136,7 @@ def cancel_response(response_id: str) -> Response:
 
 
 def _service() -> ResponseService:
-    service: ResponseService = current_gateway().responses
+    service: ResponseService = current_gateway().stores.responses
     return service
 
 

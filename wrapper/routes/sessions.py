@@ -81,7 +81,7 @@ def delete_session(session_id: str) -> Response:
 
 
 def _service() -> SessionService:
-    service: SessionService | None = current_gateway().sessions
+    service: SessionService | None = current_gateway().stores.sessions
     if service is None:
         raise InvalidRequest("This gateway stores no sessions (SESSION_STORE=none).")
     return service

@@ -67,9 +67,11 @@ def list_tools() -> Response:
 def read_stats() -> Response:
     """Report how tools were used from `start` to `end`; by default, this month until today."""
     gateway = current_gateway()
-    defaults = {"end": gateway.ledger.today().isoformat()}
+    defaults = {"end": gateway.limits.ledger.today().isoformat()}
     query = load_data(USAGE_QUERY, {**defaults, **request.args.to_dict()})
-    return reply(gateway.tool_stats.report(principal(), query.start, query.end, query.key))
+    return reply(
+        gateway.observers.tool_stats.report(principal(), query.start, query.end, query.key)
+    )
 
 
 @tools.get("/tools/config")

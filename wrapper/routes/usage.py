@@ -23,7 +23,7 @@ usage = Blueprint("usage", __name__)
 )
 def read_usage() -> Response:
     """Report the days from `start` to `end`; by default, this month until today."""
-    ledger = current_gateway().ledger
+    ledger = current_gateway().limits.ledger
     defaults = {"end": ledger.today().isoformat()}
     query = load_data(USAGE_QUERY, {**defaults, **request.args.to_dict()})
     return reply(ledger.report(principal(), query.start, query.end, query.key))

@@ -218,7 +218,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_PER_TURN * worker.cfg.threads)
     gateway.lifecycle.draining = lambda: worker.draining
     gateway.lifecycle.workers = worker.cfg.workers
-    worker.busy = lambda: gateway.admission.busy() or gateway.jobs.busy()
+    worker.busy = lambda: gateway.limits.admission.busy() or gateway.work.jobs.busy()
     worker.client_timeout = gateway.settings.client_timeout
 
     def halt(reason: str) -> None:

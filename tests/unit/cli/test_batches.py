@@ -43,7 +43,7 @@ def test_watch(server, monkeypatch):
         paused,
         view(ENDED, "completed", total=4, completed=3, failed=1),
     ]
-    service = server.app.extensions["wrapper"].batches
+    service = server.app.extensions["wrapper"].work.batches
     monkeypatch.setattr(service, "watch", lambda id_: looks.pop(0))
     result = run(server, "watch", "batch_1")
     assert result.exit_code == 0, result.output

@@ -122,7 +122,7 @@ def test_delete(team, ann):
     id_ = begin(team, "ann")
     assert ann.change("POST", DELETE, id=id_).status_code == 200
     assert read(ann, id_)[0] == 404
-    assert eventually(lambda: not team.gateway.jobs.busy())
+    assert eventually(lambda: not team.gateway.work.jobs.busy())
 
 
 def test_owner(team, ann):

@@ -199,7 +199,7 @@ def test_paused(team, ann):
     id_ = team.batch("ann", "long")
     team.wait("ann", f"/v1/batches/{id_}", "in_progress")
     paused = {"reason": "insufficient_quota", "message": "It is <b>used up</b>.", "since": 1}
-    team.gateway.batches._store.change(id_, {"paused": paused})
+    team.gateway.work.batches._store.change(id_, {"paused": paused})
     assert "paused: the budget is used up" in ann.open(BATCHES).text
     _, page = read(ann, id_)
     assert "It is &lt;b&gt;used up&lt;/b&gt;." in page

@@ -44,7 +44,7 @@ class World:
         self.keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
         file.write_text(f"{file.read_text()}admin = true\n")
         self.app = ScriptedServer(api_keys_file=str(file)).app
-        self.service = self.app.extensions["wrapper"].approvals
+        self.service = self.app.extensions["wrapper"].stores.approvals
         self.decisions: list[Decision] = []
 
     def begin(self, request=BASH, owner="bob", session=None):
@@ -179,7 +179,7 @@ def test_live(world):
 
 def test_long_turns(world, monkeypatch):
     """The stream names the visitor's own turns that have run for a while."""
-    admission = world.app.extensions["wrapper"].admission
+    admission = world.app.extensions["wrapper"].limits.admission
     with_long = admission.admit(1, Principal("bob"))
     monkeypatch.setattr(admission, "_clock", lambda: time.monotonic() + 60)
     long = {}

@@ -107,7 +107,7 @@ def busy(tmp_path):
         target=lambda: answer.set_result(server.ask({"x-api-key": keys["bob"]}))
     )
     turn.start()
-    admission = server.app.extensions["wrapper"].admission
+    admission = server.app.extensions["wrapper"].limits.admission
     assert eventually(lambda: [each.activity for each in admission.requests()] == ["answers"])
     consoles: dict[str, Any] = {name: ConsoleClient(server.app) for name in ("ann", "eve")}
     for name, console in consoles.items():

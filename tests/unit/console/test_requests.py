@@ -124,9 +124,11 @@ def test_sums_agree(team):
 def test_sums_agree_exactly(team):
     """The amounts of a key's requests are those of its rows in the ledger, to the last one."""
     gateway = team["gateway"]
-    gateway.history.flush()
-    rows = gateway.ledger._store.read("0000-01-01", "9999-12-31", "bob")
-    requests = gateway.history._store.find(RequestQuery("0000-01-01", "9999-12-31", "bob"), "", 10)
+    gateway.observers.history.flush()
+    rows = gateway.limits.ledger._store.read("0000-01-01", "9999-12-31", "bob")
+    requests = gateway.observers.history._store.find(
+        RequestQuery("0000-01-01", "9999-12-31", "bob"), "", 10
+    )
     for name in ("input", "cache_read", "output", "nanos", "unpriced_nanos", "requests"):
         assert sum(getattr(row.amounts, name) for row in rows) == sum(
             getattr(request.amounts, name) for request in requests

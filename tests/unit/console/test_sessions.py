@@ -254,7 +254,7 @@ def test_store_of_an_app():
 def test_looking_is_no_use(team, monkeypatch):
     """An admin who reads another's response does not prolong its life."""
     people, id_ = team
-    service = people["eve"].client.application.extensions["wrapper"].responses
+    service = people["eve"].client.application.extensions["wrapper"].stores.responses
     for name in ("read", "touch"):
         monkeypatch.setattr(service._store, name, None)
     assert people["eve"].open(f"{RESPONSES}/response?id={id_}&key=bob").status_code == 200

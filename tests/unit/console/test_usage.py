@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -97,7 +98,7 @@ def test_limits(team):
     overage = Overage("rejected", None, False, "out_of_credits")
     reported = LimitsReported(ProviderLimits("allowed", hour, windows, overage), "a-login")
     gateway = team["ann"].client.application.extensions["wrapper"]
-    gateway.login_limits.learn(reported)
+    gateway.observers.login_limits.learn(reported)
     page = team["ann"].open(USAGE).text
     shown = page.partition('id="limits"')[2].partition("</section>")[0]
     parts = (re.sub("<[^>]*>", " ", part) for part in shown.split("<dt>"))
@@ -196,11 +197,12 @@ def test_forecast(tmp_path):
     key_editor.limit(file, "ann", {"usd_per_day": 4.0})
     server = ScriptedServer(api_keys_file=str(file), usage_db=str(tmp_path / "usage.db"))
     gateway, noon = server.app.extensions["wrapper"], datetime(2026, 11, 10, 12, tzinfo=UTC)
-    gateway.ledger.close()
+    gateway.limits.ledger.close()
     store = SqliteUsageStore(str(tmp_path / "usage.db"))
-    gateway.ledger = Ledger(store, required=False, now=lambda: noon)
+    ledger = Ledger(store, required=False, now=lambda: noon)
+    gateway.limits = replace(gateway.limits, ledger=ledger)
     for day in ("2026-11-09", "2026-11-10"):
-        gateway.ledger.add(Row(day, "ann", "m", Amounts(1, nanos=3 * 10**9)))
+        gateway.limits.ledger.add(Row(day, "ann", "m", Amounts(1, nanos=3 * 10**9)))
     ann = ConsoleClient(server.app)
     ann.sign_in(secret)
     page = ann.open(USAGE).text

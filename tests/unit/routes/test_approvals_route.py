@@ -17,7 +17,7 @@ def server():
 @pytest.fixture
 def begin(server):
     """Return a function that lets a tool wait, and returns its id."""
-    approvals = server.app.extensions["wrapper"].approvals
+    approvals = server.app.extensions["wrapper"].stores.approvals
 
     def begin(owner="local", session_id=None):
         return approvals.begin(Asker(owner, "req_1", session_id), REQUEST, lambda _: None).id

@@ -142,7 +142,7 @@ def test_kept_while_it_runs(tmp_path, monkeypatch):
     try:
         first = world.end(world.begin("hello").id)
         used = []
-        store = world.gateway.responses._store
+        store = world.gateway.stores.responses._store
         monkeypatch.setattr(store, "touch", lambda owner, ids: used.append([owner, *ids]))
         id_ = world.begin("long", previous_response_id=first.id).id
         assert eventually(lambda: len(used) > 3)
@@ -155,7 +155,7 @@ def test_kept_while_it_runs(tmp_path, monkeypatch):
 def test_expired_while_it_waited(tmp_path):
     """A response whose previous one is gone when its turn begins fails, and says so."""
     world = World(tmp_path, background_turns=0)
-    store = world.gateway.responses._store
+    store = world.gateway.stores.responses._store
     try:
         previous = world.client.responses.create(input="hello")
         id_ = world.begin(previous_response_id=previous.id).id
@@ -295,7 +295,7 @@ def test_too_many_streams(waiting):
         error = error_of(waiting.server.client.get(path, headers=headers), 429)
         assert "without stream" in error["message"]
         error_of(waiting.post(stream=True), 429)
-        assert len(waiting.gateway.jobs.ids("alice")) == 1
+        assert len(waiting.gateway.work.jobs.ids("alice")) == 1
     finally:
         for response in responses:
             response.close()
@@ -429,7 +429,7 @@ def test_owner(waiting):
 def test_errors_at_once(waiting, fields, status, param):
     """An error of the request is one at once, and nothing is queued."""
     assert error_of(waiting.post(**fields), status)["param"] == param
-    assert waiting.gateway.jobs.ids("alice") == ()
+    assert waiting.gateway.work.jobs.ids("alice") == ()
 
 
 @pytest.mark.parametrize("settings", [{"session_store": "none"}, {"responses_store": "never"}])
@@ -494,11 +494,11 @@ def test_delete_all(waiting):
     """All of a key's responses that wait are deleted, and never run; others keep theirs."""
     ids = [waiting.begin().id for _ in range(2)]
     kept = waiting.bob.responses.create(input="hello", background=True)
-    service = waiting.gateway.background_responses
+    service = waiting.gateway.work.responses
     assert service.delete_all("alice") == 2
     assert service.delete_all("alice") == 0
     for id_ in ids:
         with pytest.raises(openai.NotFoundError):
             waiting.client.responses.retrieve(id_)
     assert waiting.bob.responses.retrieve(kept.id).status == "queued"
-    assert waiting.gateway.jobs._records.store.waiting().keys() == {kept.id}
+    assert waiting.gateway.work.jobs._records.store.waiting().keys() == {kept.id}

@@ -139,7 +139,7 @@ def test_timing_of_an_error(stream):
 
 def test_timing_of_a_refusal(full_server):
     """A request that waited in vain reports its time in the queue."""
-    full_server.app.extensions["wrapper"].admission._timeout = 0.1
+    full_server.app.extensions["wrapper"].limits.admission._timeout = 0.1
     response = full_server.ask()
     error_of(response, 429)
     waited = response.headers["Server-Timing"].split(", ")[0]

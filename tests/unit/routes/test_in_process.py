@@ -40,12 +40,12 @@ def serve(tmp_path):
 
     yield make
     for gateway in made:
-        gateway.jobs.wait_until_idle(SECONDS)
+        gateway.work.jobs.wait_until_idle(SECONDS)
         gateway.close()
 
 
 def ask(gateway, principal=ALICE, body=BODY, gone=never, **headers):
-    return gateway._client(principal, "/chat/completions", body, gone=gone, headers=headers)
+    return gateway.work.client(principal, "/chat/completions", body, gone=gone, headers=headers)
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/ai/v1"])
@@ -85,7 +85,7 @@ def test_budget(serve, monkeypatch):
     def check(principal):
         raise QuotaExceeded("The budget is used up.", retry=False)
 
-    monkeypatch.setattr(gateway.ledger, "check", check)
+    monkeypatch.setattr(gateway.limits.ledger, "check", check)
     made = ask(gateway)
     assert (made.status, made.limited) == (429, False)
     assert json.loads(made.read())["error"]["code"] == "insufficient_quota"
@@ -110,7 +110,7 @@ def test_stream(serve):
         while b"Hello" not in text:
             text += next(made.chunks)
         assert made.headers["content-type"].startswith("text/event-stream")
-    assert gateway.admission.wait_until_idle(SECONDS)
+    assert gateway.limits.admission.wait_until_idle(SECONDS)
 
 
 def test_gone(serve):
@@ -125,7 +125,7 @@ def test_gone(serve):
 def test_not_forged(serve):
     """No header makes a client's request one of the gateway's own."""
     gateway = serve(api_key="secret")
-    client = gateway._client._app.test_client()
+    client = gateway.work.client._app.test_client()
     forged = {"wrapper.in_process": "x", "Wrapper-In_Process": "x", "wrapper.in-process": "x"}
     assert client.post("/v1/chat/completions", data=BODY, headers=forged).status_code == 401
 
@@ -136,24 +136,24 @@ def test_job(serve, tmp_path):
     keys.write_text(f'[keys.alice]\nsha256 = "{hash_of("secret")}"\nmax_turns = 7\n')
     gateway = serve(api_keys_file=str(keys))
     done, answers, backgrounds = threading.Event(), [], []
-    admit = gateway.admission.admit
+    admit = gateway.limits.admission.admit
 
     def spy(*arguments, background=False, **more):
         backgrounds.append(background)
         return admit(*arguments, background=background, **more)
 
-    gateway.admission.admit = spy
+    gateway.limits.admission.admit = spy
 
     def run(running):
         answers.append((running.principal, running.ask("/chat/completions", BODY).read()))
         running.end(JobStatus.COMPLETED)
 
-    gateway.jobs.handle("test", run, lambda view, reported: done.set())
+    gateway.work.jobs.handle("test", run, lambda view, reported: done.set())
     gateway.start()
-    gateway.jobs.submit(Job("job_1", "test", "alice", 60), JobContent(BODY))
+    gateway.work.jobs.submit(Job("job_1", "test", "alice", 60), JobContent(BODY))
     assert done.wait(SECONDS)
     assert answers[0][0].max_turns == 7
     assert b"Hello." in answers[0][1]
     assert backgrounds == [True]
     gateway.drain()
-    assert gateway.jobs.find("alice", "job_1").state.status == "completed"
+    assert gateway.work.jobs.find("alice", "job_1").state.status == "completed"

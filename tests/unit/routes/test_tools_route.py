@@ -245,7 +245,7 @@ def test_config_in_the_file_beyond_the_key(tmp_path):
 def test_busy_session(keyed):
     """While a turn of the session runs, its config cannot be set: 409, and nothing waits."""
     keyed.turn("alice", session_id="s")
-    store = keyed.app.extensions["wrapper"].sessions._store
+    store = keyed.app.extensions["wrapper"].stores.sessions._store
     claim = store.claim("alice", "s", 0)
     assert keyed.send("alice", "PUT", OF_SESSION, {}, 409)["code"] == "session_busy"
     claim.release()

@@ -42,7 +42,7 @@ def test_approvals_are_announced(server, receiver):
     gateway = server.app.extensions["wrapper"]
     request = ToolRequest("Bash", {"command": "rm secret"})
     approvals = [
-        gateway.approvals.begin(Asker("local", f"req_{n}"), request, lambda _: None)
+        gateway.stores.approvals.begin(Asker("local", f"req_{n}"), request, lambda _: None)
         for n in range(2)
     ]
     assert eventually(lambda: len(receiver.accepted()) == 2)

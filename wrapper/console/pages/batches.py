@@ -65,7 +65,7 @@ def cancel() -> BaseResponse:
 
 
 def _service() -> BatchService:
-    service: BatchService = current_gateway().batches
+    service: BatchService = current_gateway().work.batches
     return service
 
 

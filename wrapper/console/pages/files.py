@@ -62,7 +62,7 @@ def delete() -> BaseResponse:
 
 
 def _service() -> FileService:
-    service: FileService = current_gateway().files
+    service: FileService = current_gateway().stores.files
     return service
 
 

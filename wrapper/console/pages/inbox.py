@@ -143,5 +143,5 @@ def _pending() -> Sequence[Approval]:
 
 
 def _service() -> ApprovalService:
-    service: ApprovalService = current_gateway().approvals
+    service: ApprovalService = current_gateway().stores.approvals
     return service

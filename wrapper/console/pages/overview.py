@@ -80,7 +80,9 @@ def _state() -> dict[str, Any]:
         "parked": health.get("parked", 0) - recycled,
         "parts": [(PART_NAMES[name], health[name]) for name in PART_NAMES if name in health],
         "jobs": list(_jobs(health.get("jobs", {}))),
-        "rates": [(RATE_NAMES[rate.what], rate) for rate in gateway.rates.notes(principal()).rates],
+        "rates": [
+            (RATE_NAMES[rate.what], rate) for rate in gateway.limits.rates.notes(principal()).rates
+        ],
         "machines": _machines(workers) if principal().admin else {},
         "chat_url": url_for(CHAT_ENDPOINT, _external=True),
     }

@@ -38,7 +38,7 @@ requests = Blueprint("requests", __name__, url_prefix="/requests")
 @requests.get("")
 def show() -> Response:
     """Show the requests that the query names, the last one first."""
-    history: RequestHistory | None = current_gateway().history
+    history: RequestHistory | None = current_gateway().observers.history
     if history is None:
         return show_template("requests_off.html")
     start, end = period(DAYS)

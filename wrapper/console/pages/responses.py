@@ -97,12 +97,12 @@ def delete() -> BaseResponse:
 
 
 def _stored() -> ResponseService:
-    service: ResponseService = current_gateway().responses
+    service: ResponseService = current_gateway().stores.responses
     return service
 
 
 def _service() -> BackgroundResponses:
-    service: BackgroundResponses = current_gateway().background_responses
+    service: BackgroundResponses = current_gateway().work.responses
     return service
 
 

@@ -27,7 +27,7 @@ sessions = Blueprint("sessions", __name__, url_prefix="/sessions")
 @sessions.get("")
 def show() -> Response:
     """List the sessions, those used last first, or those that the query names."""
-    service: SessionService | None = current_gateway().sessions
+    service: SessionService | None = current_gateway().stores.sessions
     if service is None:
         return show_template("sessions_off.html")
     query = list_query(MOST)
@@ -60,7 +60,7 @@ def delete() -> BaseResponse:
 
 
 def _service() -> SessionService:
-    service: SessionService = current_gateway().sessions
+    service: SessionService = current_gateway().stores.sessions
     return service
 
 

@@ -69,7 +69,7 @@ def download() -> Response:
 def _report() -> Json:
     start, end = period(DAYS)
     query = load_data(USAGE_QUERY, {"start": start, "end": end, **filled(request.args)})
-    ledger: Ledger = current_gateway().ledger
+    ledger: Ledger = current_gateway().limits.ledger
     return ledger.report(principal(), query.start, query.end, query.key)
 
 

@@ -235,7 +235,11 @@ def _required(reason: str, retry: bool | None = None) -> Unavailable:
     )
 
 
-def open_store(settings: Settings) -> RedisUsageStore | SqliteUsageStore:
+# It also keeps how tools were used, and the limits of the provider's logins.
+KeptUsage = RedisUsageStore | SqliteUsageStore
+
+
+def open_store(settings: Settings) -> KeptUsage:
     """Return the store that the settings name. It is opened on first use."""
     if settings.redis_url:
         return RedisUsageStore(settings.redis_url)

@@ -254,8 +254,8 @@ class Sessions(RuleBasedStateMachine):
             engine=self.engine,
             sessions=self.store,
         )
-        assert self.gateway.sessions
-        self.service = self.gateway.sessions
+        assert self.gateway.stores.sessions
+        self.service = self.gateway.stores.sessions
         self.service._sweeper.close()  # a rule does its work
 
     def teardown(self) -> None:

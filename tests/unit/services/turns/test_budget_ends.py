@@ -62,7 +62,7 @@ def harness(tmp_path):
 
 
 def spent(here, who=POOR):
-    ledger = here.gateway.ledger
+    ledger = here.gateway.limits.ledger
     body = ledger.report(who, ledger.today(), ledger.today())
     return round(sum(body["total"][name] for name in ("cost_usd", "unpriced_usd")), 6)
 

@@ -66,16 +66,16 @@ class Server:
         return int(status.split()[0]), json.loads(b"".join(body))["error"]
 
     def spend(self, amounts=DOLLAR):
-        ledger = self.gateway.ledger
+        ledger = self.gateway.limits.ledger
         ledger.add(Row(ledger.today().isoformat(), self.who.name, "m", amounts))
 
     def take_all_places(self):
         """Take the places until the test ends, and return a function that gives them back."""
-        self.leave = self.gateway.admission.admit(1, Principal("other"))
+        self.leave = self.gateway.limits.admission.admit(1, Principal("other"))
         return self.leave
 
     def left(self):
-        return int(note_headers(self.gateway.rates.notes(self.who))[LEFT])
+        return int(note_headers(self.gateway.limits.rates.notes(self.who))[LEFT])
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_request_over_its_rate_takes_no_place(server):
     here.post()
     here.take_all_places()
     assert code_of(here.post(), 429) == "rate_limit_exceeded"
-    assert here.gateway.admission.load()["waiting"] == 0
+    assert here.gateway.limits.admission.load()["waiting"] == 0
 
 
 def test_pictures_are_read_after_the_queue(server, monkeypatch):
@@ -171,7 +171,7 @@ def test_a_budget_spent_in_the_queue(server):
     leave, told = here.take_all_places(), []
     asking = threading.Thread(target=lambda: told.append(here.post()))
     asking.start()
-    while not here.gateway.admission.load()["waiting"]:
+    while not here.gateway.limits.admission.load()["waiting"]:
         assert asking.is_alive()
     here.spend()
     leave()

@@ -71,7 +71,7 @@ def test_without_a_session(harness, stream):
     for text in "ab":
         here.say(text, session_id=None, stream=stream)
     assert [len(turn.messages) for turn in here.engine.turns] == [1, 1]
-    assert here.gateway.sessions.heads(LOCAL) == []
+    assert here.gateway.stores.sessions.heads(LOCAL) == []
 
 
 @WHOLE_AND_STREAMED
@@ -297,7 +297,7 @@ def test_deleted_meanwhile(harness, stream):
 
     def steps(turn):
         yield from answer("Yes.")[:-1]
-        here.gateway.sessions.delete(LOCAL, "s")
+        here.gateway.stores.sessions.delete(LOCAL, "s")
         yield ended()
 
     here.script = steps
@@ -339,7 +339,7 @@ def test_too_large(harness, stream):
 def test_no_place(harness, stream):
     """Where no place is free the session is not waited for."""
     here = harness(max_queue=0)
-    release = here.gateway.admission.admit(here.gateway.settings.max_concurrent_turns)
+    release = here.gateway.limits.admission.admit(here.gateway.settings.max_concurrent_turns)
     with pytest.raises(RateLimited):
         here.say("a", stream=stream)
     release()
@@ -354,7 +354,7 @@ def test_a_store_that_cannot_be_reached(harness, stream, monkeypatch):
     def fail(*_):
         raise Unavailable("The store is away.")
 
-    monkeypatch.setattr(here.gateway.sessions._store, "claim", fail)
+    monkeypatch.setattr(here.gateway.stores.sessions._store, "claim", fail)
     with pytest.raises(Unavailable):
         here.say("a", stream=stream)
     assert here.say("a", session_id=None, stream=stream).text == "Yes."
@@ -401,7 +401,7 @@ def fail(*_):
 def test_faults_at_the_start(harness, stream, monkeypatch):
     """A fault just before a turn begins gives place and session back."""
     here = harness()
-    monkeypatch.setattr(here.gateway.rates, "notes", fail)
+    monkeypatch.setattr(here.gateway.limits.rates, "notes", fail)
     with pytest.raises(RuntimeError):
         here.say("a", stream=stream)
     assert here.free()

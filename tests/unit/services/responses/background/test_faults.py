@@ -51,7 +51,7 @@ def until_text(events):
 
 def until_settled(world):
     """Wait until the turn has ended, and its end is to be written."""
-    (job,) = world.gateway.jobs._consumer.running()
+    (job,) = world.gateway.work.jobs._consumer.running()
     assert eventually(lambda: job.settled)
     assert world.server.engine.running == 0
 
@@ -86,7 +86,7 @@ def test_redis_gone_and_back(tmp_path, gate, monkeypatch):
         with pytest.raises(openai.InternalServerError, match="Redis cannot be reached"):
             world.client.responses.retrieve(id_)
         redis.start(redis.port)
-        assert eventually(lambda: world.gateway.responses.health()["status"] == "ok")
+        assert eventually(lambda: world.gateway.stores.responses.health()["status"] == "ok")
         check_end(world, id_, "Redis cannot be reached")
     finally:
         world.close()
@@ -96,14 +96,14 @@ def test_redis_gone_and_back(tmp_path, gate, monkeypatch):
 def test_store_away_at_the_beginning(tmp_path, monkeypatch):
     """A response that cannot begin while the store of responses is away waits for it."""
     world = World(tmp_path)
-    begin, failures = world.gateway.responses.begin, iter([Unavailable("Redis is away.")])
+    begin, failures = world.gateway.stores.responses.begin, iter([Unavailable("Redis is away.")])
 
     def fail_once(asked, caller):
         if caller.background and (error := next(failures, None)):
             raise error
         return begin(asked, caller)
 
-    monkeypatch.setattr(world.gateway.responses, "begin", fail_once)
+    monkeypatch.setattr(world.gateway.stores.responses, "begin", fail_once)
     try:
         assert world.end(world.begin("hello").id).status == "completed"
     finally:
@@ -179,4 +179,4 @@ def test_shutdown_with_a_full_disk(tmp_path, gate, disk):
         until_settled(world)
     finally:
         world.close()
-    assert world.gateway.jobs.wait_until_idle(30.0)
+    assert world.gateway.work.jobs.wait_until_idle(30.0)
