@@ -161,7 +161,7 @@ def test_attack(team):
     row = FinishedRequest(
         *("r", "bob"), day=today(), began=time.time(), amounts=Amounts(), details=details, **texts
     )
-    team["gateway"].history._store.append([row], 0)
+    team["gateway"].observers.history._store.append([row], 0)
     page = text_of(team["eve"])
     assert "<img" not in page
     assert page.count(html.escape(ATTACK)) >= 6
@@ -174,7 +174,7 @@ def today():
 def test_pages(team):
     """Older requests are on further pages, whose addresses keep the filter."""
     row = FinishedRequest("r", "bob", "m", "", "done", today(), time.time(), Amounts(), {})
-    team["gateway"].history._store.append([row] * (MOST + 1), 0)
+    team["gateway"].observers.history._store.append([row] * (MOST + 1), 0)
     first = text_of(team["eve"], key="bob", status="done")
     (older,) = re.findall(r'<a href="([^"]*)">older</a>', first)
     assert "key=bob" in older
