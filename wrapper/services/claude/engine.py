@@ -113,8 +113,8 @@ class ClaudeEngine:
         login = self._status.login.health()
         if status == "ok" and login["status"] not in ("ok", "expiring"):
             status = "degraded"
-        parked = running.leases.parked_count() if running else 0
-        recycled = running.leases.recycled_count() if running else 0
+        parked = running.leases.parking.count() if running else 0
+        recycled = running.leases.parking.count_recycled() if running else 0
         ignored = dict(running.runner.ignored) if running else {}
         report = {"status": status, "login": login, "pools": pools, "parked": parked}
         trials = running.leases.supervisor.trials if running else None
@@ -148,7 +148,7 @@ class ClaudeEngine:
 
     def parked(self) -> Sequence[SessionKey]:
         running = self._running
-        return running.leases.parked() if running else ()
+        return running.leases.parking.sessions() if running else ()
 
     def forget(self, session: SessionKey) -> None:
         if running := self._running:

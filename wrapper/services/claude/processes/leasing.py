@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wrapper import host
@@ -16,18 +15,12 @@ from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation.workspaces import open_workspaces
 from wrapper.services.claude.processes.backoff import FailureLog
-from wrapper.services.claude.processes.clearings import Clearings
-from wrapper.services.claude.processes.parking import (
-    ParkedProcess,
-    Parking,
-    ParkingLimits,
-    fingerprint,
-)
+from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
 from wrapper.services.claude.processes.priority import has_low_priority
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
-from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
+from wrapper.services.claude.processes.reuse import Reuse
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.claude.processes.throttle import Throttle
@@ -71,7 +64,8 @@ class LeaseManager:
     """Leases warm processes from one pool a profile, and those that were parked after a turn.
 
     *on_boot* is called with each process of a pool that has booted. `supervisor` holds all
-    processes, and turns pass `throttle` on their way to the model.
+    processes, and `parking` those that wait after a turn. Turns pass `throttle` on their way to the
+    model.
     """
 
     def __init__(
@@ -87,19 +81,14 @@ class LeaseManager:
         self._running = 0
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS, BACKGROUND_THROTTLE_SECONDS)
-        self._clearings = Clearings(self.supervisor.run_later, self.throttle.idle)
+        self._reuse = Reuse(settings, self.supervisor, self.throttle.idle)
+        self.parking = self._reuse.parking
         failures = FailureLog()
         self._pools = {
             name: self._pool(profile, lifecycle, on_boot, failures)
             for name, profile in profiles.items()
             if profile.pooled
         }
-        max_rss = settings.parked_max_rss * 1024**2
-        self._parking = Parking(
-            ParkingLimits(settings.max_parked, settings.parked_idle, max_rss),
-            discard=self.supervisor.discard,
-        )
-        self._recycling = Recycling(settings)
         self._workspaces = open_workspaces(settings)
         self._cleanup = PeriodicTask(self._clean_up, CLEANUP_SECONDS)
         self._cleanup.start()
@@ -113,9 +102,9 @@ class LeaseManager:
         with self._lock:
             self._running += 1
         try:
-            if parked := await self._take_parked(turn, workspace):
+            if parked := await self._reuse.take(turn, workspace):
                 return Lease(parked.process, workspace, parked)
-            self._parking.shrink(self._parkable())
+            self.parking.shrink(self._parkable())
             future = self._pools[turn.profile].lease(background=turn.background)
             cold = not future.done()
             process = await self._wait_for(future)
@@ -132,20 +121,7 @@ class LeaseManager:
         *state* is the process's after *turn*, None if no other turn may run on it.
         """
         self._count_end()
-        process = lease.process
-        recyclable = state is not None and self._recycling.permits(turn, process, state)
-        if state is None or not (recyclable or may_continue(turn)):
-            self.supervisor.discard(process)
-            return
-        cleared = None
-        if forgets(turn, recyclable=recyclable):
-            state = replace(state, known=())
-            cleared = self._clearings.add(process, state)
-        kept = fingerprint(turn, lease.workspace)
-        parked = ParkedProcess(
-            turn.session, process, kept, state, cleared, time.monotonic(), recyclable
-        )
-        self._parking.park(parked, self._parkable())
+        self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
 
     def lease_warm(self, profile: str) -> Future[Process]:
         """Return a future warm process; see Pool.lease."""
@@ -164,7 +140,7 @@ class LeaseManager:
 
         Skipped while turns are starting for which somebody waits; the last of them does it.
         """
-        self._clearings.catch_up()
+        self._reuse.catch_up()
         if self.throttle.idle():
             self.fill()
         self.supervisor.return_login()
@@ -177,24 +153,15 @@ class LeaseManager:
     def health(self) -> dict[str, dict[str, Any]]:
         return {name: pool.health() for name, pool in self._pools.items()}
 
-    def parked(self) -> Sequence[SessionKey]:
-        return self._parking.sessions()
-
-    def parked_count(self) -> int:
-        return self._parking.count()
-
-    def recycled_count(self) -> int:
-        return self._parking.count_recycled()
-
     def forget(self, session: SessionKey) -> None:
         """Stop a session's process and remove its directory, in the background."""
-        self._parking.forget(session)
+        self.parking.forget(session)
         self.supervisor.run_later(self._workspaces.forget, session)
 
     def close(self) -> None:
         """Stop every process and remove every directory except those of sessions."""
         self._cleanup.close()
-        self._parking.close()
+        self.parking.close()
         for pool in self._pools.values():
             pool.close()
         self.supervisor.close()
@@ -230,24 +197,8 @@ class LeaseManager:
             self.supervisor.abandon(future)
             raise
 
-    async def _take_parked(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        """Return a parked process that is ready for *turn*, cleared if it has to be."""
-        parked = self._parking.take(turn, workspace)
-        if parked and not parked.continues(turn):
-            parked = replace(parked, clearing=self._clearings.add(parked.process, parked.state))
-        if parked is None or parked.clearing is None:
-            return parked
-        self._clearings.begin(parked.clearing)
-        state = None
-        try:
-            state = await asyncio.wrap_future(parked.clearing)
-        finally:
-            if state is None:
-                parked.discard(self.supervisor.discard)
-        return replace(parked, state=state) if state else None
-
     def _clean_up(self) -> None:
-        self._parking.remove_expired()
+        self.parking.remove_expired()
         self._workspaces.remove_expired()
         self.supervisor.remove_leftovers()
 
