@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ class RuntimeDirectory:
         self._lock = lock.open("rb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = new.rename(new.with_name(new.name[1:]))
+        self._starting = threading.Lock()
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def start_reaper(self) -> None:
@@ -34,17 +36,17 @@ class RuntimeDirectory:
 
         Raises OSError if it cannot be started.
         """
-        if self._reaper and self._reaper.poll() is None:
-            return
-        self._reaper = subprocess.Popen(
-            reaper.command(self.path),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={},
-            start_new_session=True,
-        )
+        with self._starting:
+            if self._reaper is None or self._reaper.poll() is not None:
+                self._reaper = subprocess.Popen(
+                    reaper.command(self.path),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env={},
+                    start_new_session=True,
+                )
 
     def remove(self) -> None:
         """Remove the directory and end its reaper."""

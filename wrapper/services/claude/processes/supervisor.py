@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +22,7 @@ from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.runtime_dir import RuntimeDirectory, reap_abandoned
+from wrapper.services.claude.processes.stages import Stages
 from wrapper.services.claude.processes.trials.ending_checks import BUDGET
 from wrapper.services.claude.processes.trials.trials import Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
@@ -39,12 +38,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Stage(Enum):
-    BOOTING = "booting"
-    BOOTED = "booted"
-    STOPPING = "stopping"
-
-
 class Supervisor:
     """Boots and stops processes, in directories that are removed with it, and lends them the login.
 
@@ -54,17 +47,14 @@ class Supervisor:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]):
         self._settings = settings
-        self._environment = environment
-        self._lock = threading.Lock()
-        self._closed = False
-        self._stages: dict[Process, Stage] = {}
+        self._stages = Stages()
         self._served: set[str] = set()
         reap_abandoned()
         self.installation = Installation(settings, environment)
         self._directory = RuntimeDirectory()
         if settings.claude_user:
             self._directory.path.chmod(PASSABLE)
-        self._login = self._lend_login()
+        self._login = _lend_login(environment, self._directory.path)
         self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
         self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
         self.trials = Trials(settings, self._lend, self.boot_threads)
@@ -87,9 +77,7 @@ class Supervisor:
         except BaseException:
             self.discard(process)
             raise
-        with self._lock:
-            if self._stages.get(process) is Stage.BOOTING:
-                self._stages[process] = Stage.BOOTED
+        self._stages.end_boot(process)
         return process
 
     def with_process(self, profile: Profile, use: Callable[[Process], None]) -> None:
@@ -137,10 +125,7 @@ class Supervisor:
         """Start a process, which `close` ends as long as it boots."""
         self._start_reaper()
         process = Process(profile, binary.path, self._directory.path, config)
-        with self._lock:
-            self._stages[process] = Stage.BOOTING
-            closed = self._closed
-        if closed:
+        if not self._stages.add(process):
             self.discard(process)
             raise BootFailed("The gateway is shutting down.")
         return process
@@ -154,11 +139,7 @@ class Supervisor:
 
     def discard(self, process: Process) -> None:
         """Stop a process in the background; doing so twice is harmless."""
-        with self._lock:
-            runs = self._stages.get(process) in (Stage.BOOTING, Stage.BOOTED)
-            if runs:
-                self._stages[process] = Stage.STOPPING
-        if runs:
+        if self._stages.begin_stop(process):
             self.run_later(self._stop, process)
 
     def run_later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
@@ -182,7 +163,7 @@ class Supervisor:
         for work in self._directory.path.glob("*/work"):
             home = work.parent
             with suppress(FileNotFoundError):
-                if not self._is_in_use(home) and home.stat().st_mtime < latest:
+                if not self._stages.uses(home) and home.stat().st_mtime < latest:
                     reaper.remove(home)
 
     def abandon(self, future: Future[Process]) -> None:
@@ -200,48 +181,39 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop every process and remove every directory."""
-        with self._lock:
-            self._closed = True
-            stages = dict(self._stages)
+        booting = self._stages.close()
         self.trials.close()
-        for process, stage in stages.items():
-            if stage is Stage.BOOTING:
-                process.kill()  # its boot fails, and discards it
+        for process in booting:
+            process.kill()  # its boot fails, and discards it
         self.boot_threads.shutdown(cancel_futures=True)
-        with self._lock:  # those of `with_process` are discarded by their own threads
-            booted = [p for p, stage in self._stages.items() if stage is not Stage.BOOTING]
-        for process in booted:
+        # Those of `with_process` are discarded by their own threads.
+        for process in self._stages.booted():
             self.discard(process)
         self._stop_threads.shutdown()
         self._directory.remove()
 
     def _start_reaper(self) -> None:
         try:
-            with self._lock:
-                self._directory.start_reaper()
+            self._directory.start_reaper()
         except OSError as error:
             what = f"Python cannot be run: {error.strerror}."
             raise BootFailed(what, f"Its path is {sys.executable}.") from None
 
-    def _lend_login(self) -> LentLogin | None:
-        """Lend Claude Code's own login if it is in a file, which Claude Code also renews."""
-        in_file = not self._environment.get("CLAUDE_CODE_OAUTH_TOKEN")
-        if not (in_file and uses_cli_login(self._environment)):
-            return None
-        config = self._directory.path / "login"
-        config.mkdir(mode=0o700)
-        return LentLogin(credentials_file(self._environment), config)
-
-    def _is_in_use(self, home: Path) -> bool:
-        with self._lock:
-            return any(process.home == home for process in self._stages)
-
     def _stop(self, process: Process) -> None:
         process.stop()
-        with self._lock:
-            del self._stages[process]
+        self._stages.remove(process)
         self.return_login()
 
     def _discard_result(self, future: Future[Process]) -> None:
         if not future.cancelled() and not future.exception():
             self.discard(future.result())
+
+
+def _lend_login(environment: Mapping[str, str], directory: Path) -> LentLogin | None:
+    """Lend Claude Code's own login if it is in a file, which Claude Code also renews."""
+    in_file = not environment.get("CLAUDE_CODE_OAUTH_TOKEN")
+    if not (in_file and uses_cli_login(environment)):
+        return None
+    config = directory / "login"
+    config.mkdir(mode=0o700)
+    return LentLogin(credentials_file(environment), config)
