@@ -16,30 +16,19 @@ WINDOWS = (
 )
 
 
-class StateGauges:
-    """The state of processes and turns."""
+class ProcessGauges:
+    """The state of processes, and of the login that they use."""
 
     def __init__(self, registry: Registry):
         gauge = registry.gauge
         self._ready = gauge("processes_ready", "Warm processes.", "profile")
         self._booting = gauge("processes_booting", "Processes that are starting.", "profile")
         self._parked = gauge("processes_parked", "Processes that wait for a further turn.")
-        self._running = gauge("turns_running", "Turns that are running.")
-        self._waiting = gauge("requests_waiting", "Requests that wait until a turn can run.")
-        self._places = gauge("places", "Turns that may run at once.")
-        self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
         self._expires = registry.newest_gauge(
             "login_expires_seconds",
             "When the gateway's login ends, in Unix seconds; NaN if that is unknown.",
         )
         self._failed = gauge("failed_checks", "Checks that Claude Code fails.", "profile")
-        # All processes see the same jobs.
-        self._jobs = registry.newest_gauge(
-            "jobs", "Jobs of all processes that have not ended.", "kind", "state"
-        )
-        self._lines = registry.newest_gauge(
-            "batch_lines_waiting", "Lines of all batches that have not begun."
-        )
 
     def set(self, health: dict[str, Any]) -> None:
         for profile, pool in health.get("pools", {}).items():
@@ -50,6 +39,26 @@ class StateGauges:
         end = health.get("login", {}).get("expires_at")
         self._expires.set(datetime.fromisoformat(end).timestamp() if end else math.nan)
         self._parked.set(health.get("parked", 0))
+
+
+class TurnGauges:
+    """How many turns, approvals and jobs there are."""
+
+    def __init__(self, registry: Registry):
+        gauge = registry.gauge
+        self._running = gauge("turns_running", "Turns that are running.")
+        self._waiting = gauge("requests_waiting", "Requests that wait until a turn can run.")
+        self._places = gauge("places", "Turns that may run at once.")
+        self._approvals = gauge("approvals_pending", "Tools that wait for approval.")
+        # All processes see the same jobs.
+        self._jobs = registry.newest_gauge(
+            "jobs", "Jobs of all processes that have not ended.", "kind", "state"
+        )
+        self._lines = registry.newest_gauge(
+            "batch_lines_waiting", "Lines of all batches that have not begun."
+        )
+
+    def set(self, health: dict[str, Any]) -> None:
         turns = health["turns"]
         self._running.set(turns["running"])
         self._waiting.set(turns["waiting"])

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from wrapper.prometheus.counters import EventCounters, ModelCounters, ToolCounters, TurnCounters
-from wrapper.prometheus.gauges import ProviderGauges, StateGauges
+from wrapper.prometheus.gauges import ProcessGauges, ProviderGauges, TurnGauges
 from wrapper.prometheus.library import SHARED, installed
 from wrapper.prometheus.registry import Registry
 from wrapper.services.background.periodic import PeriodicTask
@@ -47,7 +47,7 @@ class PrometheusMetrics:
         self._tools = ToolCounters(registry)
         self._events = EventCounters(registry)
         self._limits = ProviderGauges(registry)
-        self._state = StateGauges(registry)
+        self._state = (ProcessGauges(registry), TurnGauges(registry))
         self._refreshing = PeriodicTask(self.refresh, REFRESH_SECONDS)
 
     @property
@@ -112,7 +112,9 @@ class PrometheusMetrics:
 
     def refresh(self) -> None:
         """Set the gauges from the gateway's health."""
-        self._state.set(self._health())
+        health = self._health()
+        for gauges in self._state:
+            gauges.set(health)
 
     def read(self) -> bytes:
         """Return the text of all numbers, of all processes that share them."""
