@@ -58,6 +58,15 @@ class BaseSchema(Schema):
         return json_schema
 
 
+class ListSchema(BaseSchema):
+    """A page of a list, with `data` of a schema of its own."""
+
+    object = always("list")
+    first_id = nullable_text()
+    last_id = nullable_text()
+    has_more = fields.Boolean(required=True)
+
+
 class NarrowingSchema(BaseSchema):
     """A schema that loads an object by the fields that it has, which is faster than by all."""
 

@@ -11,6 +11,7 @@ from marshmallow.validate import Length, OneOf, Range
 from wrapper.json_text import Json
 from wrapper.schemas.base import (
     BaseSchema,
+    ListSchema,
     always,
     describe,
     nullable_text,
@@ -132,12 +133,8 @@ class BatchSchema(BaseSchema):
     )
 
 
-class BatchListSchema(BaseSchema):
-    object = always("list")
+class BatchListSchema(ListSchema):
     data = fields.List(fields.Nested(BatchSchema), required=True)
-    first_id = nullable_text()
-    last_id = nullable_text()
-    has_more = fields.Boolean(required=True)
 
 
 BATCH_CREATE = BatchCreateSchema()

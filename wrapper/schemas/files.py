@@ -9,7 +9,14 @@ from marshmallow import ValidationError, fields, post_load, pre_load
 from marshmallow.validate import Length, OneOf, Range
 
 from wrapper.json_text import Json
-from wrapper.schemas.base import BaseSchema, always, describe, required_count, required_text
+from wrapper.schemas.base import (
+    BaseSchema,
+    ListSchema,
+    always,
+    describe,
+    required_count,
+    required_text,
+)
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 # What only the gateway writes.
@@ -101,12 +108,8 @@ class FileSchema(BaseSchema):
     status = always("processed")
 
 
-class FileListSchema(BaseSchema):
-    object = always("list")
+class FileListSchema(ListSchema):
     data = fields.List(fields.Nested(FileSchema), required=True)
-    first_id = fields.String(required=True, allow_none=True)
-    last_id = fields.String(required=True, allow_none=True)
-    has_more = fields.Boolean(required=True)
 
 
 class FileDeletedSchema(BaseSchema):

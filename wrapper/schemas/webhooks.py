@@ -10,6 +10,7 @@ from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import (
     BaseSchema,
+    ListSchema,
     always,
     describe,
     nullable_text,
@@ -64,12 +65,8 @@ class DeliverySchema(BaseSchema):
     next_attempt_at = fields.DateTime(required=True, allow_none=True)
 
 
-class DeliveryListSchema(BaseSchema):
-    object = always("list")
+class DeliveryListSchema(ListSchema):
     data = fields.List(fields.Nested(DeliverySchema), required=True)
-    first_id = nullable_text()
-    last_id = nullable_text()
-    has_more = fields.Boolean(required=True)
 
 
 DELIVERY_PAGE = DeliveryPageSchema()

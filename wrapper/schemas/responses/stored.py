@@ -10,9 +10,9 @@ from marshmallow.validate import OneOf, Range
 
 from wrapper.schemas.base import (
     BaseSchema,
+    ListSchema,
     always,
     describe,
-    nullable_text,
     required_text,
 )
 from wrapper.schemas.responses.request import ENCRYPTED
@@ -87,12 +87,8 @@ class ItemPageSchema(IncludeSchema):
         return ItemPage(encrypted, data["limit"], data["order"], data.get("after"))
 
 
-class ItemListSchema(BaseSchema):
-    object = always("list")
+class ItemListSchema(ListSchema):
     data = fields.List(fields.Dict(), required=True)
-    first_id = nullable_text()
-    last_id = nullable_text()
-    has_more = fields.Boolean(required=True)
 
 
 class ResponseDeletedSchema(BaseSchema):
