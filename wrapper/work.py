@@ -14,7 +14,7 @@ from wrapper.services.jobs.reports import Ended
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.key_data import Delete
 from wrapper.services.responses.background.event_logs import open_event_log
-from wrapper.services.responses.background.runner import EVENTS_FACTOR, ResponseRunner
+from wrapper.services.responses.background.runner import ResponseRunner
 from wrapper.services.responses.background.service import KIND, BackgroundResponses
 from wrapper.services.responses.background.turns import Turns
 from wrapper.services.responses.service import ResponseService
@@ -65,14 +65,6 @@ def open_background_responses(
     *load* loads the body of a request, and *ended* reports that one of them has ended.
     """
     events = open_event_log(settings)
-    runner = ResponseRunner(
-        responses,
-        turns,
-        events,
-        load,
-        note_headers,
-        most=EVENTS_FACTOR * settings.session_max_bytes,
-        ttl=settings.session_ttl,
-    )
+    runner = ResponseRunner(responses, turns, events, load, note_headers, settings)
     jobs.handle(KIND, runner.run, ended)
     return BackgroundResponses(responses, jobs, events, turns, load, ttl=settings.session_ttl)

@@ -24,8 +24,10 @@ from wrapper.services.files.store import Room
 from wrapper.services.files.upload import Stores
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.queue import JobQueue, Storage
+from wrapper.services.jobs.records import JobRecords
 from wrapper.services.jobs.redis_queue import RedisQueueStorage
 from wrapper.services.jobs.redis_store import RedisJobStore
+from wrapper.services.jobs.reports import EndReports
 from wrapper.services.jobs.running import Worker
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.jobs.sqlite_queue import SqliteQueueStorage
@@ -81,11 +83,9 @@ class BatchProcess:
         self.files = FileService(self.stores, Room(10**9, 1000), 10**9, 100_000)
         self.job_store, queue, self.store = _open_stores(folder, url)
         self.jobs = Jobs(
-            self.job_store,
-            JobQueue(queue),
+            JobRecords(self.job_store, JobQueue(queue), EndReports(self.job_store, NullMetrics())),
             Worker(f"worker_{uuid.uuid4().hex}", self._dispatch, lambda: self.draining),
             lambda name: ALICE if name == ALICE.name and not self.revoked else None,
-            NullMetrics(),
             most=most,
             room=JobRoom(100, 10**6),
         )

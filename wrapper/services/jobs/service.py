@@ -34,7 +34,7 @@ RETRY = 30
 
 
 class Jobs:
-    """The jobs of all callers. This process runs *most* of them at once.
+    """The jobs of all callers, as *records* keep them. This process runs *most* of them at once.
 
     The jobs of an owner that are kept, whether they wait, run or have ended, may take *room*.
     *principal_of* returns the principal of a name, or None.
@@ -42,11 +42,9 @@ class Jobs:
 
     def __init__(
         self,
-        store: JobStore,
-        queue: JobQueue,
+        records: JobRecords,
         worker: Worker,
         principal_of: Callable[[str], Principal | None],
-        metrics: Metrics,
         *,
         most: int,
         room: Room,
@@ -54,7 +52,7 @@ class Jobs:
         self._principal_of = principal_of
         self._room = room
         self._runs: dict[str, Run] = {}
-        self._records = JobRecords(store, queue, EndReports(store, metrics))
+        self._records = records
         self._consumer = Consumer(self._records, worker, self._runs, principal_of, most=most)
         self._upkeep = Upkeep(self._records, self._consumer, worker.id, SteadyTime())
         self._worker = worker
@@ -242,11 +240,11 @@ def open_jobs(
     draining: Callable[[], bool],
 ) -> Jobs:
     """Return the jobs in the Redis of SESSION_STORE, or else in JOBS_DB."""
+    store, queue = _open_store(settings)
     return Jobs(
-        *_open_store(settings),
+        JobRecords(store, queue, EndReports(store, metrics)),
         Worker(new_id("worker_"), dispatch, draining),
         principal_of,
-        metrics,
         most=settings.background_turns,
         room=Room(settings.max_jobs_of_key, settings.jobs_max_bytes),
     )

@@ -16,6 +16,8 @@ from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, Shuttin
 from wrapper.services.jobs import consumer, deferred, queue, reports, upkeep
 from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.job import Job, JobContent, JobStatus, JobView
+from wrapper.services.jobs.records import JobRecords
+from wrapper.services.jobs.reports import EndReports
 from wrapper.services.jobs.running import RunningJob, Worker
 from wrapper.services.jobs.service import Jobs
 from wrapper.services.jobs.steady_time import SteadyTime
@@ -58,11 +60,9 @@ class Process:
         self.store = self.kind.open()
         self.metrics = EndCounter()
         self.jobs = Jobs(
-            self.store,
-            self.kind.open_queue(),
+            JobRecords(self.store, self.kind.open_queue(), EndReports(self.store, self.metrics)),
             Worker(f"worker_{id(self)}", self._dispatch, lambda: self.draining),
             lambda name: next((one for one in self.principals if one.name == name), None),
-            self.metrics,
             most=self.most,
             room=self.room,
         )

@@ -32,6 +32,7 @@ from wrapper.services.responses.background.run_watch import RunWatch
 from wrapper.services.responses.background.turns import OpenedRun, Turns
 from wrapper.services.responses.response_turn import ResponseTurn
 from wrapper.services.responses.service import PREVIOUS_NOT_FOUND, ResponseService
+from wrapper.settings import Settings
 
 # The number of the first event of the turn, after those of the wait: created, and queued.
 FIRST = 2
@@ -47,8 +48,8 @@ End = tuple[JobStatus, Json | None]
 class ResponseRunner:
     """Runs the jobs of responses by *turns*, and logs their events in *log*.
 
-    *load* loads the body of a request, and *name_notes* returns notes by their names. The events of
-    a response may have *most* characters. Stored responses live *ttl* seconds after their last use.
+    *load* loads the body of a request, and *name_notes* returns notes by their names. *settings*
+    say how long events may be, and how long stored responses live after their last use.
     """
 
     def __init__(
@@ -58,17 +59,15 @@ class ResponseRunner:
         log: EventLog,
         load: Callable[[Bytes], ResponseRequest],
         name_notes: Callable[[Notes], dict[str, str]],
-        *,
-        most: int,
-        ttl: float,
+        settings: Settings,
     ):
         self._responses = responses
         self._turns = turns
         self._log = log
         self._load = load
         self._name_notes = name_notes
-        self._most = most
-        self._ttl = ttl
+        self._most = EVENTS_FACTOR * settings.session_max_bytes
+        self._ttl = settings.session_ttl
 
     def run(self, running: RunningJob) -> None:
         """Run the response of a job, or put the job back if it cannot begin now."""
