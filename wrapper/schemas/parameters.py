@@ -59,6 +59,7 @@ def ignored(meaning: str, *neutral: Any) -> Parameter:
 
 
 # The parameters for the user for whom a request is.
+NO_EQUIVALENT = "Claude has no equivalent."
 USER = (
     "A key's limits of its users count by it, if the key has any (user_usd_per_day and others). "
     "Claude Code sends its own user id upstream."

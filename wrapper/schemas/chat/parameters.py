@@ -5,9 +5,15 @@ It includes some parameters of Anthropic's Messages API, since clients send thos
 
 from __future__ import annotations
 
-from wrapper.schemas.parameters import USER, ParameterTable, honoured, ignored, refused
+from wrapper.schemas.parameters import (
+    NO_EQUIVALENT,
+    USER,
+    ParameterTable,
+    honoured,
+    ignored,
+    refused,
+)
 
-_NO_EQUIVALENT = "Claude has no equivalent."
 _CACHING = "Claude Code manages the cache itself."
 
 PARAMETERS = ParameterTable(
@@ -69,11 +75,11 @@ PARAMETERS = ParameterTable(
     modalities=refused("Answers are text.", ["text"]),
     audio=refused("Answers are text."),
     web_search_options=refused("The agent profile searches on its own."),
-    presence_penalty=ignored(_NO_EQUIVALENT, 0),
-    frequency_penalty=ignored(_NO_EQUIVALENT, 0),
-    seed=ignored(_NO_EQUIVALENT),
+    presence_penalty=ignored(NO_EQUIVALENT, 0),
+    frequency_penalty=ignored(NO_EQUIVALENT, 0),
+    seed=ignored(NO_EQUIVALENT),
     verbosity=ignored("Ask for it in a system message.", "medium"),
-    prediction=ignored(_NO_EQUIVALENT),
+    prediction=ignored(NO_EQUIVALENT),
     user=ignored(f"{USER} Not beside safety_identifier."),
     safety_identifier=ignored(USER),
     metadata=ignored("The gateway stores nothing under it.", {}),

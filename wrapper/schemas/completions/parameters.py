@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from wrapper.schemas.parameters import USER, ParameterTable, honoured, ignored, refused
-
-_NO_EQUIVALENT = "Claude has no equivalent."
+from wrapper.schemas.parameters import (
+    NO_EQUIVALENT,
+    USER,
+    ParameterTable,
+    honoured,
+    ignored,
+    refused,
+)
 
 PARAMETERS = ParameterTable(
     model=honoured("One of /models."),
@@ -35,8 +40,8 @@ PARAMETERS = ParameterTable(
     logit_bias=refused("Claude's tokens are not OpenAI's.", {}),
     best_of=refused("Claude does not report which answer is the most probable.", 1),
     session_id=refused("Sessions are for chat completions."),
-    presence_penalty=ignored(_NO_EQUIVALENT, 0),
-    frequency_penalty=ignored(_NO_EQUIVALENT, 0),
-    seed=ignored(_NO_EQUIVALENT),
+    presence_penalty=ignored(NO_EQUIVALENT, 0),
+    frequency_penalty=ignored(NO_EQUIVALENT, 0),
+    seed=ignored(NO_EQUIVALENT),
     user=ignored(USER),
 )
