@@ -10,7 +10,7 @@ from wrapper.services.claude import skills, subagents
 from wrapper.services.claude.skills import SKILL, Skills, read_skills
 from wrapper.services.claude.subagents import AGENT, Subagents, read_subagents
 from wrapper.services.tools.tool import Tool
-from wrapper.settings import Settings
+from wrapper.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,12 @@ def read_additions(settings: Settings) -> Additions:
     return Additions(read_subagents(settings), read_skills(settings))
 
 
-def mistakes(settings: Settings) -> list[str]:
+def mistakes_of(settings: Settings) -> list[str]:
     """Return the mistakes in the settings of additions and in their files."""
-    return [*subagents.mistakes(settings), *skills.mistakes(settings)]
+    mistakes: list[str] = []
+    for read in (read_subagents, read_skills):
+        try:
+            read(settings)
+        except SettingsError as error:
+            mistakes += error.mistakes
+    return mistakes

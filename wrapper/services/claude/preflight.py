@@ -41,7 +41,7 @@ def check_environment(settings: Settings, environment: Mapping[str, str]) -> Non
 def _mistakes(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     user_mistakes = [*_check_user(settings)]
     mistakes = [*confinement.mistakes(settings), *user_mistakes, *base_url.mistakes(environment)]
-    mistakes += additions.mistakes(settings)
+    mistakes += additions.mistakes_of(settings)
     if not user_mistakes:
         mistakes += _check_access(settings, environment)
     if settings.claude_sandbox and not mistakes:

@@ -46,15 +46,6 @@ def read_skills(settings: Settings) -> Skills:
     return skills
 
 
-def mistakes(settings: Settings) -> list[str]:
-    """Return the mistakes in the settings of skills and in their files."""
-    try:
-        read_skills(settings)
-    except SettingsError as error:
-        return list(error.mistakes)
-    return []
-
-
 def listed(skills: Mapping[str, Skill]) -> Iterator[Tool]:
     """Yield the skills as tools, each under the name that it has in permission rules."""
     for name, skill in skills.items():

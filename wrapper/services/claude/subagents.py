@@ -39,15 +39,6 @@ def read_subagents(settings: Settings) -> Subagents:
     return {name: {**table[name], "model": "inherit"} for name in names}
 
 
-def mistakes(settings: Settings) -> list[str]:
-    """Return the mistakes in the settings of subagents and in their file."""
-    try:
-        read_subagents(settings)
-    except SettingsError as error:
-        return list(error.mistakes)
-    return []
-
-
 def listed(subagents: Subagents) -> Iterator[Tool]:
     """Yield the subagents as tools, each under the name that it has in permission rules."""
     for name, subagent in subagents.items():

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from wrapper.services.claude.additions import Additions
+from wrapper.services.claude.additions import Additions, mistakes_of
 from wrapper.services.claude.processes.directories import Directories
 from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.protocol.initialize import initialize_request
 from wrapper.services.claude.skill_file import Skill, parse
-from wrapper.services.claude.skills import listed, mistakes, read_skills, refusal
+from wrapper.services.claude.skills import listed, read_skills, refusal
 from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import Message, Turn
 from wrapper.settings import Settings
@@ -104,7 +104,7 @@ def test_what_is_passed_on():
 )
 def test_mistakes_in_a_file(settings_of, text, says):
     """A mistake in a file is said with the file, the line and what to do."""
-    found = mistakes(settings_of({"commands/a.md": text}, "a"))
+    found = mistakes_of(settings_of({"commands/a.md": text}, "a"))
     assert any(says in mistake for mistake in found)
     assert all(mistake.startswith("CLAUDE_SKILLS_DIR: /") for mistake in found)
     assert all("commands/a.md: " in mistake for mistake in found)
@@ -113,37 +113,37 @@ def test_mistakes_in_a_file(settings_of, text, says):
 def test_what_only_looks_like_a_command(settings_of):
     """A decorator, a mail address and an exclamation mark are text."""
     text = f"{GOOD}@pytest.fixture\na@b.c! `code`, costs $5\n"
-    assert not mistakes(settings_of({"commands/a.md": text}, "a"))
+    assert not mistakes_of(settings_of({"commands/a.md": text}, "a"))
 
 
 def test_further_files(settings_of):
     """A skill whose text refers to further files is refused, as agents cannot read these."""
     files = {"skills/a/SKILL.md": GOOD, "skills/a/LICENSE.txt": "", "skills/a/.x": ""}
-    assert not mistakes(settings_of(files, "a"))
-    (mistake,) = mistakes(settings_of({**files, "skills/a/scripts/run.sh": ""}, "a"))
+    assert not mistakes_of(settings_of(files, "a"))
+    (mistake,) = mistakes_of(settings_of({**files, "skills/a/scripts/run.sh": ""}, "a"))
     assert "skills/a/SKILL.md: beside it is scripts, which agents cannot read" in mistake
 
 
 def test_contradictions(settings_of, tmp_path, monkeypatch):
     """Skills need their tool and a directory, and one file each, which can be read."""
-    found = mistakes(Settings(claude_skills=("a",)))
+    found = mistakes_of(Settings(claude_skills=("a",)))
     assert [mistake.partition(";")[0] for mistake in found] == [
         "CLAUDE_SKILLS: needs the tool Skill",
         "CLAUDE_SKILLS: needs CLAUDE_SKILLS_DIR, the directory that has them",
     ]
     both = {"skills/a/SKILL.md": GOOD, "commands/a.md": GOOD}
-    (mistake,) = mistakes(settings_of(both, "a"))
+    (mistake,) = mistakes_of(settings_of(both, "a"))
     assert "have that name; rename one" in mistake
     for name in ("../a", "a b", "", "a/b"):
-        assert "can be no skill's name" in mistakes(settings_of({}, name))[0]
-    assert "there is neither" in mistakes(settings_of({}, "absent"))[0]
+        assert "can be no skill's name" in mistakes_of(settings_of({}, name))[0]
+    assert "there is neither" in mistakes_of(settings_of({}, "absent"))[0]
     (tmp_path / "commands" / "latin.md").write_bytes(b"\xe9")
-    assert "it is not UTF-8" in mistakes(settings_of({}, "latin"))[0]
+    assert "it is not UTF-8" in mistakes_of(settings_of({}, "latin"))[0]
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", refused)
-        assert "cannot be read (Permission denied); let" in mistakes(settings_of({}, "a"))[0]
+        assert "cannot be read (Permission denied); let" in mistakes_of(settings_of({}, "a"))[0]
     large = {"commands/large.md": GOOD + "x" * 2**18}
-    assert "more than 262144 bytes" in mistakes(settings_of(large, "large"))[0]
+    assert "more than 262144 bytes" in mistakes_of(settings_of(large, "large"))[0]
 
 
 def test_process(settings_of, tmp_path):

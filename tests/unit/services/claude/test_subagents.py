@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from wrapper.services.claude.additions import Additions
+from wrapper.services.claude.additions import Additions, mistakes_of
 from wrapper.services.claude.processes.profiles import build_profiles
 from wrapper.services.claude.protocol.initialize import initialize_request
 from wrapper.services.claude.protocol.subagent_usage import SubagentUsage
-from wrapper.services.claude.subagents import listed, mistakes, read_subagents, refusal
+from wrapper.services.claude.subagents import listed, read_subagents, refusal
 from wrapper.services.spent import Usage
 from wrapper.services.tools.tool import Tool
 from wrapper.services.turn import Message, Permissions, Turn
@@ -63,21 +63,21 @@ def test_only_what_is_named(settings_of):
 )
 def test_mistakes(settings_of, table, says):
     """A mistake in the file is said with its place and what to do."""
-    (mistake,) = mistakes(settings_of(table, "a"))
+    (mistake,) = mistakes_of(settings_of(table, "a"))
     assert mistake.startswith("CLAUDE_SUBAGENTS")
     assert says in mistake
 
 
 def test_contradictions(settings_of):
     """Subagents need their tool and a file; no name may be one that Claude Code has."""
-    found = mistakes(Settings(claude_subagents=("a",)))
+    found = mistakes_of(Settings(claude_subagents=("a",)))
     assert [mistake.partition(";")[0] for mistake in found] == [
         "CLAUDE_SUBAGENTS: needs the tool Agent",
         "CLAUDE_SUBAGENTS: needs CLAUDE_SUBAGENTS_FILE, the file that has them",
     ]
     for name in ("fork", "a b", ""):
-        assert "can be no subagent's name" in mistakes(settings_of({}, name))[0]
-    absent = mistakes(settings_of({}, "a", claude_subagents_file="/no/such/file"))
+        assert "can be no subagent's name" in mistakes_of(settings_of({}, name))[0]
+    absent = mistakes_of(settings_of({}, "a", claude_subagents_file="/no/such/file"))
     assert "/no/such/file cannot be read (No such file or directory)" in absent[0]
 
 
