@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from tests.support.console_client import ConsoleClient
 from tests.support.scripted_server import HOUR, ScriptedServer
 from tests.support.server import eventually
 from wrapper.auth import key_editor
-from wrapper.services.events import Ended, Ending, Started, TextDelta
-from wrapper.services.spent import Usage
+from wrapper.services.events import Ended, Ending, Started, TextDelta, Used
+from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Turn
 
 CHAT = "/v1/chat/completions"
@@ -25,23 +26,40 @@ def play(turn: Turn) -> Iterator[Any]:
     yield from (Started("m"), TextDelta("Hello."))
     if "long" in text:
         yield HOUR
-    yield Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
+    usage, cost = Usage(input=3, output=2), 0.001
+    yield from (Used({"m": Spent(usage, cost)}), Ended(Ending.DONE, usage, cost))
 
 
 class ConsoleTeam:
-    """A gateway with the keys of ann, bob and eve, an admin, who have signed in to the console."""
+    """A gateway with the keys of ann, bob and eve, an admin, who have signed in to the console.
 
-    def __init__(self, folder: Path, **settings: Any):
+    *limits* are those of keys by name. *script* answers turns.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Mapping[str, Mapping[str, Any]] = {},
+        script: Callable[[Turn], Any] = play,
+        **settings: Any,
+    ):
         file = folder / "keys.toml"
         self.keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-        file.write_text(f"{file.read_text()}admin = true\n")
+        for name, limit in {"eve": {"admin": True}, **limits}.items():
+            key_editor.limit(file, name, dict(limit))
         paths = {name: str(folder / f"{name}") for name in ("files_dir", "jobs_db", "usage_db")}
         given = {"api_keys_file": str(file), **paths, **settings}
-        self.server = ScriptedServer(script=play, **given)
+        self.server = ScriptedServer(script=script, **given)
         self.gateway = self.server.app.extensions["wrapper"]
         self.people = {name: ConsoleClient(self.server.app) for name in self.keys}
         for name, person in self.people.items():
             person.sign_in(self.keys[name])
+
+    def ask(self, name: str, text: str = "Hi", request_id: str = "", **fields: Any) -> Any:
+        """Return the answer to a message with the key of *name*."""
+        headers = {"x-api-key": self.keys[name], "x-request-id": request_id}
+        messages = [{"role": "user", "content": text}]
+        return self.server.ask(headers, messages=messages, **fields)
 
     def send(self, name: str, path: str, body: Any) -> Any:
         """Return the JSON of the answer to a request with the key of *name*."""
@@ -89,3 +107,13 @@ class ConsoleTeam:
 
     def close(self) -> None:
         self.gateway.close()
+
+
+@contextmanager
+def console_team(folder: Path, **options: Any) -> Iterator[ConsoleTeam]:
+    """Yield a team, whose gateway is closed after the context."""
+    team = ConsoleTeam(folder, **options)
+    try:
+        yield team
+    finally:
+        team.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.console_client import HOME
-from tests.support.console_team import ConsoleTeam
+from tests.support.console_team import console_team
 from tests.support.server import eventually
 
 RESPONSES = f"{HOME}/responses"
@@ -13,9 +13,8 @@ ATTACK = "long <script>alert(1)</script>"
 
 @pytest.fixture
 def team(tmp_path):
-    team = ConsoleTeam(tmp_path)
-    yield team
-    team.close()
+    with console_team(tmp_path) as team:
+        yield team
 
 
 @pytest.fixture

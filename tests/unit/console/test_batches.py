@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
-from tests.support.console_team import ConsoleTeam
+from tests.support.console_team import console_team
 from tests.support.scripted_server import ScriptedServer
 from tests.support.server import eventually
 
@@ -17,9 +17,8 @@ LONG_ENOUGH = ("completed", "failed")
 
 @pytest.fixture
 def team(tmp_path):
-    team = ConsoleTeam(tmp_path)
-    yield team
-    team.close()
+    with console_team(tmp_path) as team:
+        yield team
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import re
 import time
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.console_team import console_team
 from tests.support.scripted_server import DONE, ScriptedServer
-from wrapper.auth import key_editor
 from wrapper.console.pages.requests import MOST
 from wrapper.errors import Overloaded
 from wrapper.services.events import Started, TextDelta, ToolUsed, Used
@@ -35,26 +34,11 @@ def script(turn):
 @pytest.fixture
 def team(tmp_path):
     """A gateway with the admin eve, and the callers ann and bob, who have asked for something."""
-    file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-    key_editor.limit(file, "eve", {"admin": True})
-    settings = {"api_keys_file": str(file), "usage_db": str(tmp_path / "usage.db")}
-    server = ScriptedServer(script=script, **settings)
-
-    def ask(name, text="Hi", request_id="", **fields):
-        headers = {"x-api-key": keys[name], "x-request-id": request_id}
-        messages = [{"role": "user", "content": text}]
-        return server.ask(headers, messages=messages, **fields)
-
-    ask("ann", request_id="req-of-ann", session_id="s-1")
-    ask("bob", request_id="req-of-bob")
-    ask("bob", "fail", request_id="req-failed")
-    people: dict[str, Any] = {name: ConsoleClient(server.app) for name in keys}
-    for name, person in people.items():
-        person.sign_in(keys[name])
-    people["ask"], people["gateway"] = ask, server.app.extensions["wrapper"]
-    yield people
-    server.app.extensions["wrapper"].close()
+    with console_team(tmp_path, script=script) as team:
+        team.ask("ann", request_id="req-of-ann", session_id="s-1")
+        team.ask("bob", request_id="req-of-bob")
+        team.ask("bob", "fail", request_id="req-failed")
+        yield {**team.people, "ask": team.ask, "gateway": team.gateway}
 
 
 def text_of(person, **query):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.console_team import console_team
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.console.pages.usage import AMOUNTS, _by_day, _safe, _summed
@@ -26,18 +27,10 @@ USAGE, CSV = f"{HOME}/usage", f"{HOME}/usage/usage.csv"
 @pytest.fixture
 def team(tmp_path):
     """A gateway in which ann, who has a budget, and bob have spent some, and eve is an admin."""
-    file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-    key_editor.limit(file, "eve", {"admin": True})
-    key_editor.limit(file, "ann", {"usd_per_day": 0.002})
-    server = ScriptedServer(api_keys_file=str(file), usage_db=str(tmp_path / "usage.db"))
-    for name in ("ann", "bob", "bob"):
-        assert server.ask({"x-api-key": keys[name]}).status_code == 200
-    people = {name: ConsoleClient(server.app) for name in keys}
-    for name, person in people.items():
-        person.sign_in(keys[name])
-    yield people
-    server.app.extensions["wrapper"].close()
+    with console_team(tmp_path, limits={"ann": {"usd_per_day": 0.002}}) as team:
+        for name in ("ann", "bob", "bob"):
+            assert team.ask(name).status_code == 200
+        yield team.people
 
 
 def days(page):
