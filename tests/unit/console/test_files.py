@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
-from tests.support.console_team import ConsoleTeam
+from tests.support.console_team import console_team
 from tests.support.scripted_server import ScriptedServer
 
 FILES = f"{HOME}/files"
@@ -13,9 +13,8 @@ ATTACK = "<img src=x onerror=alert(1)>.jsonl"
 
 @pytest.fixture
 def team(tmp_path):
-    team = ConsoleTeam(tmp_path, files_max_bytes=1024**2, file_max_bytes=1024**2)
-    yield team
-    team.close()
+    with console_team(tmp_path, files_max_bytes=1024**2, file_max_bytes=1024**2) as team:
+        yield team
 
 
 @pytest.fixture
@@ -81,12 +80,27 @@ def test_delete(team, ann):
     assert "No such file" in again.text
 
 
+def test_all_keys(team):
+    """An admin sees the newest files of all keys, each with a link that names its key."""
+    ids = {name: team.upload(name, "x", filename=f"of-{name}") for name in ("ann", "bob", "eve")}
+    eve = team.people["eve"]
+    page = eve.open(FILES).text
+    places = [page.index(f">{ids[name]}</p>") for name in ("eve", "bob", "ann")]
+    assert places == sorted(places)
+    assert f"id={ids['ann']}&amp;key=ann" in page
+    assert f"id={ids['eve']}&amp;key" not in page
+    assert "Taken" not in page
+    assert ids["bob"] in eve.open(f"{FILES}?q=of-bob").text
+    assert "Nothing found" in eve.open(f"{FILES}?q=none").text
+    assert ids["bob"] not in team.people["ann"].open(FILES).text
+
+
 def test_owner(team, ann):
     """To another key a file does not exist; an admin lists, reads and deletes it by the key."""
     id_ = team.upload("bob", "x")
     eve = team.people["eve"]
+    assert id_ not in ann.open(FILES).text
     for person in (ann, eve):
-        assert id_ not in person.open(FILES).text
         assert person.open(f"{FILES}/content?id={id_}").status_code == 404
         assert person.change("POST", DELETE, id=id_).status_code == 404
     assert ann.change("POST", DELETE, id=id_, key="bob").status_code == 403

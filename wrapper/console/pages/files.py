@@ -1,4 +1,4 @@
-"""The caller's files, or for admins those of a key: download and delete them."""
+"""The caller's files, or for admins those of all keys: download and delete them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,10 @@ def show() -> Response:
     """List the files, the newest first, or those that the query names."""
     query, service = list_query(MOST), _service()
     listing = service.search(principal(), query)
-    owner = str(listing.owner)
     values = {
         "query": query,
         "listing": listing,
-        "rows": listing.rows,
-        "key": owner if owner != principal().name else None,
-        "taken": service.taken(owner),
+        "taken": service.taken(listing.owner) if listing.owner is not None else None,
         "room": service.room,
     }
     return show_template("_files.html" if wants_part() else "files.html", values)

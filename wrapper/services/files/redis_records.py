@@ -66,6 +66,15 @@ class RedisFileRecords:
         files = map(StoredFile.decode, records)
         return sorted(files, key=lambda file: (file.created_at, file.id))
 
+    def latest(self, most: int) -> list[StoredFile]:
+        with reached(self._redis) as client:
+            members: Any = client.zrange(self._keys.expiring, 0, most - 1, desc=True)
+            pipeline = client.pipeline(transaction=False)
+            for owner, id_ in map(_parts, members):
+                pipeline.hget(self._keys.records(owner), id_)
+            records = pipeline.execute()
+        return [StoredFile.decode(record) for record in records if record is not None]
+
     def ids(self, owner: str) -> Sequence[str]:
         with reached(self._redis) as client:
             ids: Any = client.hkeys(self._keys.sizes(owner))
@@ -88,7 +97,7 @@ class RedisFileRecords:
             members: Any = client.zrange(
                 self._keys.expiring, "-inf", str(now), byscore=True, offset=0, num=1000
             )
-        return [(owner, id_) for id_, _, owner in (member.partition(" ") for member in members)]
+        return [*map(_parts, members)]
 
     def exists(self) -> bool:
         return True
@@ -99,3 +108,9 @@ class RedisFileRecords:
 
 def _member(owner: str, id_: str) -> str:
     return f"{id_} {owner}"
+
+
+def _parts(member: str) -> tuple[str, str]:
+    """Return the owner and the id of a member."""
+    id_, _, owner = member.partition(" ")
+    return owner, id_

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 
 from wrapper.errors import QuotaExceeded
@@ -21,6 +22,8 @@ from wrapper.settings import FILES_DIR, Settings
 
 # The files that a key may have.
 MOST_FILES = 10_000
+# The list of all keys has so many files at most.
+MOST_LISTED = 5000
 # A body has so many bytes more than its file, at most.
 FORM_BYTES = 64 * 1024
 TIDY_SECONDS = 300.0
@@ -86,14 +89,19 @@ class FileService:
         return [file for file in self._stores.records.all(owner) if file.expires_at > now]
 
     def search(self, principal: Principal, query: ListQuery) -> Listing[StoredFile]:
-        """Return files of *principal*, or as an admin of another key, the newest first.
+        """Return files of *principal*, or as an admin of all keys, the newest first.
 
         Raises PermissionDenied where the query has another's key and *principal* is no admin.
         """
-        owner = readable_key(principal, query.key, f"the files of {query.key!r}") or principal.name
-        files = self.list(owner)[::-1]
+        owner = readable_key(principal, query.key, f"the files of {query.key!r}")
+        files = self.list(owner)[::-1] if owner is not None else self._of_all_keys()
         found = [file for file in files if query.matches(file.id) or query.matches(file.name)]
         return Listing(query.page_of(found), len(found), len(files), owner)
+
+    def _of_all_keys(self) -> Sequence[StoredFile]:
+        now, files = time.time(), self._stores.records.latest(MOST_LISTED)
+        kept = [file for file in files if file.expires_at > now]
+        return sorted(kept, key=lambda file: file.created_at, reverse=True)
 
     def taken(self, owner: str) -> int:
         """Return the bytes of the room that the owner's files take."""

@@ -24,6 +24,9 @@ TAKEN = "SELECT COUNT(*), IFNULL(SUM(size), 0) FROM files WHERE owner = ? AND id
 PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
 FIND = "SELECT record FROM files WHERE owner = ? AND id = ? AND record IS NOT NULL"
 ALL = "SELECT record FROM files WHERE owner = ? AND record IS NOT NULL ORDER BY rowid"
+LATEST = (
+    "SELECT record FROM files WHERE record IS NOT NULL ORDER BY expires DESC, rowid DESC LIMIT ?"
+)
 IDS = "SELECT id FROM files WHERE owner = ?"
 HOLDS = "SELECT 1 FROM files WHERE owner = ? AND id = ?"
 DELETE = "DELETE FROM files WHERE owner = ? AND id = ?"
@@ -59,6 +62,11 @@ class SqliteFileRecords:
     def all(self, owner: str) -> list[StoredFile]:
         with _noticing_a_full_disk(), self._file.opened() as connection:
             rows = connection.execute(ALL, (owner,)).fetchall()
+        return [StoredFile.decode(record) for (record,) in rows]
+
+    def latest(self, most: int) -> list[StoredFile]:
+        with _noticing_a_full_disk(), self._file.opened() as connection:
+            rows = connection.execute(LATEST, (most,)).fetchall()
         return [StoredFile.decode(record) for (record,) in rows]
 
     def ids(self, owner: str) -> Sequence[str]:

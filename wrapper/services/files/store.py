@@ -49,6 +49,10 @@ class FileRecords(Protocol):
         """Return the owner's records, also those that have expired, the oldest first."""
         ...
 
+    def latest(self, most: int) -> list[StoredFile]:
+        """Return so many records of all owners at most, those that are kept longest."""
+        ...
+
     def ids(self, owner: str) -> Sequence[str]:
         """Return the ids of the owner's records and reservations, in any order."""
         ...

@@ -26,6 +26,8 @@ from wrapper.services.files.service import FORM_BYTES, FileService, open_files
 from wrapper.services.files.sqlite_records import SqliteFileRecords
 from wrapper.services.files.store import LEAST_BYTES, PIECE_BYTES, Room
 from wrapper.services.files.upload import Stores
+from wrapper.services.listing import ListQuery
+from wrapper.services.principal import Principal
 from wrapper.settings import Settings
 
 MANY = Room(10**9, 100)
@@ -120,6 +122,23 @@ def test_other_owners(stores):
                 act(BOB, id_)
     assert service.list(BOB) == []
     assert service.find(ALICE, file.id) == file
+
+
+def test_of_all_keys(stores, monkeypatch):
+    """An admin finds the files of all keys: those kept longest, if there are too many."""
+    service, eve = service_of(stores()), Principal("eve", admin=True)
+    files = [store(service, b"x", owner, TTL + n) for n, owner in enumerate((ALICE, BOB, ALICE))]
+    store(service, b"x", BOB, 0)
+    with service.upload(BOB):
+        found = service.search(eve, ListQuery())
+    assert {file.id for file in found.rows} == {file.id for file in files}
+    assert {file.owner for file in found.rows} == {ALICE, BOB}
+    assert found.owner is None
+    own = service.search(Principal(ALICE), ListQuery())
+    assert {file.id for file in own.rows} == {files[0].id, files[2].id}
+    monkeypatch.setattr("wrapper.services.files.service.MOST_LISTED", 2)
+    few = service.search(eve, ListQuery())
+    assert {file.id for file in few.rows} <= {file.id for file in files[1:]}
 
 
 def test_deletion(stores):
