@@ -69,6 +69,8 @@ def _admit(page: Page | None) -> None:
 
 def _sign_in() -> Response:
     """Send the browser to the page for signing in, and then back here."""
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return Response(status=204)  # so that the browser asks no more, and the page says so
     target = url_for(SIGN_IN, next=request.full_path.rstrip("?") if _is_page() else None)
     if "HX-Request" in request.headers:  # htmx would put the page into a part of this one
         return Response(status=204, headers={"HX-Redirect": url_for(SIGN_IN)})

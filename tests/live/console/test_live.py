@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 
+from tests.live.console.conftest import HOME
 from tests.support.server import MODEL
 
 ASK = {"profile": "agent", "permission_mode": "ask"}
@@ -74,6 +75,21 @@ def test_stop_a_stream(browser, sign_in, keyed, api):
         status, _, data = answer.result(60)
     assert status == 200
     assert "bob has stopped this turn." in data.decode()[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("", "This page no longer follows the gateway"), ("/inbox", "no longer shown here")],
+)
+def test_the_end_of_a_sign_in(browser, sign_in, path, words):
+    """A page that is open when its sign-in ends says so, and complains of nothing."""
+    sign_in("bob", f"{HOME}{path}")
+    script = """
+    const headers = JSON.parse(document.body.getAttribute("hx-headers"));
+    return fetch("/console/sign-out", {method: "POST", headers, redirect: "manual"}).then(() => 1);
+    """
+    assert browser.run(script)
+    assert browser.shows(words, "Your sign-in may have ended")
 
 
 def test_stop_of_another(browser, sign_in, keyed, background):

@@ -274,6 +274,14 @@ def test_htmx_after_the_end(member):
     assert page.headers["HX-Redirect"] == SIGN_IN
 
 
+def test_streams_after_the_end(member):
+    """A live page that follows the gateway after the sign-in has ended is told to stop."""
+    member.post(SIGN_OUT)
+    for path in ("live", "inbox/live"):
+        answer = member.open(f"{HOME}/{path}", Accept="text/event-stream")
+        assert (answer.status_code, answer.data) == (204, b"")
+
+
 def test_reads_are_limited(tmp_path):
     """Pages count against a key's limit of requests, as reads of the API do."""
     file = tmp_path / "keys.toml"

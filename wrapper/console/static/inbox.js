@@ -109,11 +109,25 @@
     if (stopAnnouncing) announce(state);
   }
 
+  function say(text) {
+    if (list) document.querySelector("[data-inbox-state]").textContent = text;
+  }
+
+  function lose() {
+    const ended = source.readyState === EventSource.CLOSED;
+    say(ended
+      ? "What waits is no longer shown here. Your sign-in may have ended: load the page again."
+      : "The connection is lost; trying again …");
+    if (ended) source = null;
+  }
+
   function adapt() {
     const wants = (list && !document.hidden) || (stopAnnouncing && announces());
     if (wants && !source) {
       source = new EventSource(badge.dataset.inboxCount);
+      source.onopen = () => say("");
       source.onmessage = take;
+      source.onerror = lose;
     } else if (!wants && source) {
       source.close();
       source = null;

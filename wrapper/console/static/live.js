@@ -16,8 +16,9 @@
     source.onerror = () => {
       const ended = source.readyState === EventSource.CLOSED;
       state.textContent = ended
-        ? "The gateway no longer answers this page; load it again."
+        ? "This page no longer follows the gateway. Your sign-in may have ended: load the page again."
         : "The connection is lost; trying again …";
+      if (ended) source = null;
     };
   }
 
