@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.console_team import console_team
 from tests.support.scripted_server import ScriptedServer
 from tests.support.snippets import RUN_BY_CLIENTS, RUN_LIVE
 from wrapper.auth import key_editor
@@ -66,6 +67,16 @@ def test_key_is_to_be_filled_in(open_console):
     assert '"Authorization: Bearer YOUR_KEY"' in "\n".join(codes(page))
     field = page[page.index('id="key"') - 20 : page.index('data-fills="YOUR_KEY"')]
     assert "name=" not in field  # so that no form sends it
+
+
+def test_models_of_the_key(tmp_path):
+    """The snippets offer the models that the visitor's key may use, and no other."""
+    with console_team(tmp_path, limits={"ann": {"models": ["haiku"]}}) as team:
+        page = team.people["ann"].open(CONNECT).text
+    options = re.findall("<option[^>]*>([^<]*)</option>", page)
+    assert options
+    assert all("haiku" in option for option in options)
+    assert "haiku" in codes(page)[0]
 
 
 @pytest.mark.parametrize("query", ["client=none", "model=none", "client=<b>&model=<b>"])

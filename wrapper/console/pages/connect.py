@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request, url_for
 
 from wrapper.console.page import show as show_template
 from wrapper.console.snippets import CLIENTS, Client, connection, snippet
-from wrapper.routes.context import current_gateway
+from wrapper.routes.context import current_gateway, principal
+from wrapper.routes.models import models_of
 
 PLACEHOLDER, NO_KEY = "YOUR_KEY", "unused"
 # The browser says by which host it reaches the gateway; it must mean nothing else in a snippet.
@@ -49,8 +50,8 @@ def steps(client: Client, key: str, model: str) -> Iterator[tuple[str, str]]:
 
 
 def models() -> list[str]:
-    """Return the names of models that requests can use, the default first."""
-    names = [model.id for model in current_gateway().catalog.models()]
+    """Return the names of models that the visitor may use, the default first."""
+    names = [model.id for model in models_of(current_gateway(), principal())]
     return [name for name in names if MODEL.fullmatch(name)] or ["default"]
 
 
