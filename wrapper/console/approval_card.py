@@ -73,16 +73,6 @@ def card_of(approval: Approval) -> Card:
     )
 
 
-def visible(text: str) -> str:
-    """Return *text* with a code for each character that a reader cannot see or is misled by.
-
-    Those are control characters, such as those that change the direction of what follows.
-    """
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else f"⟨U+{ord(char):04X}⟩" for char in text
-    )
-
-
 def _blocks(hunks: str) -> Iterator[DiffBlock]:
     lines = hunks.splitlines()
     for tone, group in groupby(lines, lambda line: TONES.get(line[:1], "same")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from markupsafe import Markup, escape
+
 LEAST_SHOWN = 0.0001
 SECOND = 1000  # in milliseconds
 STEP = 1024  # from a unit of bytes to the next
@@ -62,12 +64,31 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def visible(text: str) -> str:
+    """Return *text* with a code for each character that a reader cannot see or is misled by.
+
+    Those are control characters, such as those that change the direction of what follows.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else f"⟨U+{ord(char):04X}⟩" for char in text
+    )
+
+
+def marked(text: str) -> Markup:
+    """Return *text* with what stands between backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)
+
+
 FORMATS = {
     "count": count,
     "dollars": dollars,
     "duration": duration,
     "gigabytes": gigabytes,
+    "marked": marked,
     "milliseconds": milliseconds,
     "moment": moment,
     "size": size,
+    "visible": visible,
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wrapper.console.formats import count, dollars, duration, size
+from wrapper.console.formats import count, dollars, duration, marked, size, visible
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,16 @@ def test_size(number, text):
 def test_duration(seconds, text):
     """A length of time has its two largest units."""
     assert duration(seconds) == text
+
+
+def test_visible():
+    """Characters that a reader does not see, or is misled by, are shown as codes."""
+    assert visible("rm \u202e\u200b\x1b\r\n\tü") == "rm ⟨U+202E⟩⟨U+200B⟩⟨U+001B⟩⟨U+000D⟩\n\tü"
+
+
+def test_marked():
+    """What stands between backticks is code, and all of it stays text."""
+    assert marked("`keys <new>` & more") == "<code>keys &lt;new&gt;</code> &amp; more"
 
 
 def test_count():

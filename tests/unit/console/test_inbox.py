@@ -13,7 +13,7 @@ from tests.support.console_client import HOME, ConsoleClient
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.console.answer_form import JSON_FIELD, fields_of, read_answers
-from wrapper.console.approval_card import card_of, visible
+from wrapper.console.approval_card import card_of
 from wrapper.errors import InvalidRequest, Unavailable
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
 from wrapper.services.principal import Principal
@@ -237,11 +237,6 @@ def test_change_of_a_file():
         ("added", "+c\n+d"),
     ]
     assert card.rest == (("replace_all", "true"),)
-
-
-def test_nothing_hides():
-    """Characters that a reader does not see, or is misled by, are shown as codes."""
-    assert visible("rm \u202e\u200b\x1b\r\n\tü") == "rm ⟨U+202E⟩⟨U+200B⟩⟨U+001B⟩⟨U+000D⟩\n\tü"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The pages of sessions and responses: their owner finds, reads and deletes them; nobody else."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,10 +8,10 @@ from flask import Flask
 
 from shop.sessions import ShopStore
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.console_team import console_team
 from tests.support.pictures import part, picture
 from tests.support.scripted_server import ScriptedServer
 from wrapper import Gateway
-from wrapper.auth import key_editor
 from wrapper.console.pages import responses
 from wrapper.services.events import CallDelta, CallStarted, Ended, Ending, Started
 from wrapper.services.spent import Usage
@@ -38,17 +39,10 @@ def person(server):
 @pytest.fixture
 def team(tmp_path):
     """A gateway with the keys of ann, bob and eve, an admin. Bob has a session and a response."""
-    file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-    file.write_text(f"{file.read_text()}admin = true\n")
-    server = ScriptedServer(api_keys_file=str(file))
-    headers = {"x-api-key": keys["bob"]}
-    assert server.ask(headers, session_id="of-bob").status_code == 200
-    made = server.post({"model": "sonnet", "input": "Hi"}, path="/v1/responses", headers=headers)
-    people = {name: ConsoleClient(server.app) for name in keys}
-    for name, person in people.items():
-        person.sign_in(keys[name])
-    return people, made.json["id"]
+    with console_team(tmp_path) as team:
+        assert team.ask("bob", session_id="of-bob").status_code == 200
+        made = team.send("bob", "/v1/responses", {"model": "sonnet", "input": "Hi"})
+        yield team.people, made["id"]
 
 
 def read(person, id_):
@@ -70,6 +64,15 @@ def test_no_store():
         "SESSION_STORE"
         in ConsoleClient(ScriptedServer(session_store="none").app).open(SESSIONS).text
     )
+
+
+def test_misleading_ids(server, person):
+    """Characters that one cannot see, or that turn others round, are shown as codes."""
+    server.ask(session_id="\u202egnp.exe")
+    page = person.open(SESSIONS).text
+    assert ">⟨U+202E⟩gnp.exe</a>" in page
+    assert "\u202e" not in re.sub('value="[^"]*"', "", page)
+    assert '<h1 class="name">⟨U+202E⟩gnp.exe</h1>' in read(person, "\u202egnp.exe")[1]
 
 
 def test_list(server, person):

@@ -10,7 +10,6 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console import live
-from wrapper.console.approval_card import visible
 from wrapper.console.listed import key_of, list_query, owner_of
 from wrapper.console.page import show as show_template
 from wrapper.console.page import wants_part
@@ -81,7 +80,7 @@ def _listed() -> dict[str, Any]:
 
 def _read(sent: Mapping[str, str]) -> dict[str, Any]:
     view = _service().read(owner_of(sent, "batches"), _id(sent))
-    return {"batch": _batch(view), "visible": visible}
+    return {"batch": _batch(view)}
 
 
 def _batch(view: BatchView) -> dict[str, Any]:
@@ -97,5 +96,6 @@ def _batch(view: BatchView) -> dict[str, Any]:
         "left": 0 if ended else max(0, body["expires_at"] - time.time()),
         "ended_at": body.get(f"{view.status}_at") if ended else None,
         "counts": body["request_counts"],
+        "has_results": any(body[f"{name}_file_id"] for name in ("output", "error")),
         "files": [(title, body[f"{name}_file_id"]) for name, title in FILES.items()],
     }

@@ -13,7 +13,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console import live
 from wrapper.console.answer_form import read_answers
-from wrapper.console.approval_card import card_of, visible
+from wrapper.console.approval_card import card_of
+from wrapper.console.formats import visible
 from wrapper.console.page import show as show_template
 from wrapper.errors import ApiError, ApprovalDecidedBefore, ApprovalNotFound, InvalidRequest
 from wrapper.routes.context import current_gateway, principal
@@ -43,7 +44,7 @@ def show() -> Response:
     """Show what waits now; the page then follows it."""
     waiting = _pending()
     cards = [card_of(approval) for approval in waiting[:MOST]]
-    values = {"cards": cards, "visible": visible, "long_seconds": LONG_SECONDS}
+    values = {"cards": cards, "long_seconds": LONG_SECONDS}
     return show_template("inbox.html", values)
 
 
@@ -105,11 +106,11 @@ def _decide(approval: Approval) -> Approval:
 
 
 def _card(approval: Approval) -> Response:
-    return show_template("_approval.html", {"card": card_of(approval), "visible": visible})
+    return show_template("_approval.html", {"card": card_of(approval)})
 
 
 def _outcome(approval: Approval, *, late: bool = False) -> Response:
-    values = {"approval": approval, "late": late, "visible": visible}
+    values = {"approval": approval, "late": late}
     return show_template("_outcome.html", values)
 
 

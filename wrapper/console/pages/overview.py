@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper.console import live
 from wrapper.console.advice import problems_of, status_of
-from wrapper.console.approval_card import visible
 from wrapper.console.combined_health import combine
+from wrapper.console.formats import visible
 from wrapper.console.page import show as show_template
 from wrapper.errors import Conflict
 from wrapper.routes.context import current_gateway, principal
