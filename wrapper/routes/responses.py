@@ -129,7 +129,11 @@ def list_input_items(response_id: str) -> Response:
 
 
 @responses.post("/responses/<response_id>/cancel")
-@operation(answers={200: ResponseSchema}, errors=(400, 502, 503))
+@operation(
+    answers={200: ResponseSchema},
+    answer=answer_examples.RESPONSE_CANCELLED,
+    errors=(400, 502, 503),
+)
 def cancel_response(response_id: str) -> Response:
     """End a response that waits or runs in the background; one that is cancelled stays so."""
     return reply(background_responses.service().cancel(principal(), response_id))

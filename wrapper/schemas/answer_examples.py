@@ -108,6 +108,14 @@ RESPONSE: Json = {
         "cost_usd": _COST,
     },
 }
+RESPONSE_CANCELLED: Json = {
+    **RESPONSE,
+    "status": "cancelled",
+    "background": True,
+    "completed_at": None,
+    "output": [],
+    "usage": None,
+}
 RESPONSE_EVENT: Json = {
     "type": "response.output_text.delta",
     "item_id": _ANSWER_ID,

@@ -206,12 +206,15 @@ def written(stream: bytes) -> str:
 
 
 def test_stop(browser, chat, keyed):
-    """Stop ends the turn at the gateway, and the page can go on."""
+    """Stop ends the turn at the gateway, and the page can go on; until then nothing is retried."""
     write(browser, "[[deltas 900]] [[pause 0.2]]")
     assert browser.shows("w1 w2")
     assert keyed.server.health()["turns"]["running"] == 1
+    browser.press("Retry")
+    assert browser.shows("Wait for it, or stop it.")
     browser.press("Stop")
     assert browser.shows("Stopped.")
+    assert "Wait for it" not in browser.text("main")
     assert eventually(lambda: keyed.server.health()["turns"]["running"] == 0)
     write(browser, "[[error 400 no]]")
     assert browser.shows("Send")

@@ -79,14 +79,20 @@ function showWhole() {
   $(views.length ? "#welcome" : "#clear").hidden = true;
 }
 
+// Says whether an answer is still being written, also to the reader.
+function waits() {
+  if (composer.busy) composer.report("An answer is being written. Wait for it, or stop it.");
+  return composer.busy;
+}
+
 function edit(view) {
-  if (composer.busy) return;
+  if (waits()) return;
   const { content } = view.turn.user;
   composer.edit(view, textOf(content), partsOf(content).filter((part) => !("text" in part)));
 }
 
 function retry(view) {
-  if (composer.busy) return;
+  if (waits()) return;
   rewind(view);
   run(view.turn.user);
 }

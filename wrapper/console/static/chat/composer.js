@@ -64,6 +64,7 @@ export class Composer {
 
   setBusy(busy) {
     this.busy = busy;
+    this.report("");
     this.form.querySelector("#send").hidden = busy;
     this.form.querySelector("#stop").hidden = !busy;
   }
