@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.live.console.conftest import HOME
@@ -23,7 +25,10 @@ TOO_WIDE = """
 @pytest.fixture(scope="module")
 def keyed(_servers, tmp_path_factory) -> KeyedGateway:
     """A gateway in which a key with a long name, which has limits, has stored much."""
-    ceilings = {"eve": {"admin": True}, LONG: {"usd_per_day": 5, "models": ["sonnet", "haiku"]}}
+    ceilings: dict[str, dict[str, Any]] = {
+        "eve": {"admin": True},
+        LONG: {"usd_per_day": 5, "models": ["claude-sonnet-*", "haiku"]},
+    }
     keyed = KeyedGateway(_servers, tmp_path_factory.mktemp("keys"), ceilings)
     for session in SESSIONS:
         assert keyed.ask(LONG, "Hi", session_id=session)[0] == 200
