@@ -18,10 +18,12 @@ from wrapper.logs.redaction import Redacted
 from wrapper.services import resources
 from wrapper.services.claude.conversation.brought_servers import BroughtServers
 from wrapper.services.claude.conversation.pipes import Pipes
+from wrapper.services.claude.conversation.sdk_handshake import SdkHandshake
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.protocol import rate_limit_event
+from wrapper.services.claude.protocol import command_lifecycle, rate_limit_event
+from wrapper.services.claude.protocol.command_lifecycle import CommandLifecycle
 from wrapper.services.claude.protocol.decoder import read_frame
 from wrapper.services.claude.protocol.frames import Frame, control
 from wrapper.services.claude.protocol.mcp_connection import (
@@ -44,7 +46,6 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 MAX_IGNORED_TYPES = 30
-LIFECYCLE = "command_lifecycle"
 # The types that the SDK can parse. It gives up the turn at any other, which newer CLIs send.
 PARSED = {
     *("user", "assistant", "system", "result", "stream_event"),
@@ -66,9 +67,8 @@ class ProcessTransport(Transport):
         self._ignored = ignored
         self._pipes = Pipes(ignored)
         self._brought = BroughtServers(setup.servers.brought if setup.servers else (), self._send)
-        self._initialize_ids: asyncio.Queue[str] = asyncio.Queue()
-        self._sdk_initialized = False
-        self._commands: set[str] = set()
+        self._handshake = SdkHandshake()
+        self._commands = CommandLifecycle()
         self.interrupted = False
         self.result: Frame | None = None
         self.configured = 0.0
@@ -89,19 +89,15 @@ class ProcessTransport(Transport):
 
     async def write(self, data: str) -> None:
         """Write what the SDK sends, except its initialize request: `connect` has sent one."""
-        if self._sdk_initialized:
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug("to %d", self._process.pid, extra={"frame": Redacted(json.loads(data))})
-            await self._pipes.write(data)
-        else:
-            self._sdk_initialized = True
-            self._initialize_ids.put_nowait(json.loads(data)["request_id"])
+        if self._handshake.take(data):
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("to %d", self._process.pid, extra={"frame": Redacted(json.loads(data))})
+        await self._pipes.write(data)
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the frames that the SDK can parse, until the result or the process's end."""
-        request_id = await self._initialize_ids.get()
-        response = {"subtype": "success", "request_id": request_id, "response": {}}
-        yield {"type": "control_response", "response": response}
+        yield await self._handshake.answer()
         async for frame in self._frames():
             self._setup.follow(frame)
             yield frame
@@ -232,8 +228,8 @@ class ProcessTransport(Transport):
                 yield frame
             elif frame["type"] == rate_limit_event.TYPE:  # the SDK knows no such message
                 yield {**frame, "type": "system", "subtype": rate_limit_event.TYPE}
-            elif frame["type"] == LIFECYCLE:
-                self._track_command(frame)
+            elif frame["type"] == command_lifecycle.TYPE:
+                self._commands.follow(frame)
             else:
                 self._ignore(frame["type"][:40])
 
@@ -258,20 +254,12 @@ class ProcessTransport(Transport):
         await self._send(answer)
         return None
 
-    def _track_command(self, frame: Frame) -> None:
-        """Take note of how far Claude Code is with a message that has a UUID."""
-        uuid = str(frame.get("command_uuid"))
-        if frame.get("state") in ("queued", "started"):
-            self._commands.add(uuid)
-        else:
-            self._commands.discard(uuid)
-
     async def _wait_until_idle(self) -> None:
         """Wait until Claude Code reports such messages as done, which it does after the result."""
         with suppress(TimeoutError, ValueError):
             async with asyncio.timeout(IDLE_SECONDS):
-                while self._commands and (line := await self._pipes.read_line()):
-                    self._track_command(read_frame(line))
+                while self._commands.is_open and (line := await self._pipes.read_line()):
+                    self._commands.follow(read_frame(line))
 
     def _ignore(self, kind: str) -> None:
         """Count an ignored frame by its type; the number of types that are counted is bounded."""
