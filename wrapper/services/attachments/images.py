@@ -102,12 +102,17 @@ def inspect_images(
 def _files(messages: Iterable[ChatMessage]) -> Iterator[tuple[str, Image | Document, bool]]:
     for index, message in enumerate(messages):
         for nth, part in enumerate(message.parts):
+            path = f"messages.{index}.content.{nth}"
             if isinstance(part, (Image, Document)):
-                yield f"messages.{index}.content.{nth}", part, message.role == "tool"
+                yield path, part, message.role == "tool"
             elif isinstance(part, ToolResult):
-                for inner, image in enumerate(part.parts):
-                    if isinstance(image, Image):
-                        yield f"messages.{index}.content.{nth}.content.{inner}", image, True
+                yield from _files_of_result(path, part)
+
+
+def _files_of_result(path: str, result: ToolResult) -> Iterator[tuple[str, Image, bool]]:
+    for index, part in enumerate(result.parts):
+        if isinstance(part, Image):
+            yield f"{path}.content.{index}", part, True
 
 
 def _inspect(

@@ -62,6 +62,12 @@ class _Watched:
     spent: dict[Budget, int]
     announced: dict[Budget, int] = field(default_factory=dict)
 
+    def add(self, row: Row) -> None:
+        """Add a row to the budgets whose period it is in."""
+        for budget in self.spent:
+            if budget.first.isoformat() <= row.day < budget.resets.isoformat():
+                self.spent[budget] += row.amounts.charged
+
     def is_due(self) -> bool:
         """Say whether a threshold may be reached that is not announced."""
         return any(
@@ -100,9 +106,7 @@ class BudgetWatch:
             for row in rows:
                 names = (row.key, row.user)
                 if watched := self._watched.get(names):
-                    for budget in watched.spent:
-                        if budget.first.isoformat() <= row.day < budget.resets.isoformat():
-                            watched.spent[budget] += row.amounts.charged
+                    watched.add(row)
                     self._note_due(names, watched)
 
     def warnings(self, holder: LimitHolder, today: date) -> tuple[BudgetWarning, ...]:
