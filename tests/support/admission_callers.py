@@ -9,6 +9,7 @@ from collections.abc import Callable
 from wrapper.errors import ApiError, ClientGone
 from wrapper.services.limits.admission import Admission
 from wrapper.services.principal import LOCAL, EndUser, Principal
+from wrapper.services.principal import Caller as RequestCaller
 
 TICK = 0.25
 DEADLINE = 10.0
@@ -46,14 +47,8 @@ class Caller(threading.Thread):
 
     def run(self) -> None:
         try:
-            admission = self._world.admission
-            self.release = admission.admit(
-                self.turns,
-                self.principal,
-                self._check,
-                user=self.user,
-                background=self.background,
-            )
+            caller = RequestCaller(self.principal, user=self.user, background=self.background)
+            self.release = self._world.admission.admit(self.turns, caller, self._check)
         except ApiError as error:
             self.error = error
         self.ended = self._world.now

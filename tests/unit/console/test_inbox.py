@@ -16,7 +16,7 @@ from wrapper.console.answer_form import JSON_FIELD, fields_of, read_answers
 from wrapper.console.approval_card import card_of
 from wrapper.errors import InvalidRequest, Unavailable
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 
 INBOX = f"{HOME}/inbox"
 ATTACK = "<script>alert(1)</script>"
@@ -180,7 +180,7 @@ def test_live(world):
 def test_long_turns(world, monkeypatch):
     """The stream names the visitor's own turns that have run for a while."""
     admission = world.app.extensions["wrapper"].limits.admission
-    with_long = admission.admit(1, Principal("bob"))
+    with_long = admission.admit(1, Caller(Principal("bob")))
     monkeypatch.setattr(admission, "_clock", lambda: time.monotonic() + 60)
     long = {}
     for name in ("bob", "eve"):

@@ -17,7 +17,7 @@ from wrapper.console.advice import problems_of, status_of
 from wrapper.errors import TurnStopped
 from wrapper.services.events import Started, TextDelta
 from wrapper.services.limits.admission import Admission
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.store_health import StoreFailed
 from wrapper.services.workers.service import open_workers
 
@@ -171,7 +171,7 @@ def other_worker(busy):
     for name in ("ann", "eve"):
         busy[name].sign_in(busy["keys"][name])
     admission = Admission(3)
-    permit = admission.admit(1, Principal("ann"), request_id="req_of_ann")
+    permit = admission.admit(1, Caller(Principal("ann"), request_id="req_of_ann"))
     other = open_workers(gateway.settings, admission, gateway.health, gateway.lifecycle)
     yield other, permit
     for closing in (other, gateway.workers, sign_ins._current()):

@@ -27,10 +27,12 @@ from wrapper.services.limits import refusals
 from wrapper.services.limits.permit import Permit
 from wrapper.services.limits.place_request import PlaceRequest, total_turns
 from wrapper.services.limits.places import Places
-from wrapper.services.principal import LOCAL, Caller, EndUser, Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.settings import Settings
 
 __all__ = ["Admission", "Admitted", "Permit"]
+
+LOCAL_CALLER = Caller()
 
 
 @dataclass(frozen=True)
@@ -131,23 +133,17 @@ class Admission:
     def admit(
         self,
         turns: int,
-        principal: Principal = LOCAL,
+        caller: Caller = LOCAL_CALLER,
         check: Callable[[], None] = lambda: None,
-        request_id: str = "",
-        *,
-        user: EndUser | None = None,
-        background: bool = False,
     ) -> Permit:
-        """Take *turns* places, and return the permit that releases them when it is called.
+        """Take *turns* places for *caller*, and return the permit that releases them when called.
 
-        A *user* below the principal's key has a limit of their own.
         While the request waits, *check* is called; what it raises ends the wait. Raises RateLimited
         when too many requests wait or the wait takes too long, and InvalidRequest for more places
         than there are.
         """
         if turns > self._places.total:
             raise refusals.too_many(turns, self._places.total)
-        caller = Caller(principal, request_id, user=user, background=background)
         request = PlaceRequest(turns, caller, self._clock())
         try:
             with self._places.left:
@@ -177,6 +173,8 @@ class Admission:
     def _enter(self, request: PlaceRequest) -> None:
         self._places.waiting.add(request)
         self._places.serve()
+        if request.decided.is_set():
+            return
         if len(self._places.waiting.requests(background=False)) > self._queue_limit:
             why = f", and {self._queue_limit} requests wait already (MAX_QUEUE)"
             surplus = self._places.waiting.surplus(request.caller.principal.name)

@@ -27,7 +27,7 @@ from wrapper.services.sessions.service import SessionRequest, SessionService
 from wrapper.services.sessions.session_turn import Replay, SessionTurn, StatelessTurn
 from wrapper.services.telemetry.observers import Observers
 from wrapper.services.telemetry.signals import Signals
-from wrapper.services.telemetry.timing import Timing, timed
+from wrapper.services.telemetry.timing import Timing
 from wrapper.services.telemetry.traces import TurnTrace
 from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
@@ -102,7 +102,7 @@ class TurnService:
         timing = Timing()
         trace = self._observers.traces.turns(caller.span)
         try:
-            with timed(timing):
+            with timing:
                 return self._open(request, caller, remember, timing, trace)
         except Exception as error:
             trace.close(outcome_of_error(error), error)
@@ -146,14 +146,8 @@ class TurnService:
 
     def _take_places(self, request: TurnRequest, caller: Caller) -> Permit:
         """Wait until the request may run its turns. Raises ApiError."""
-        return self._limits.admission.admit(
-            request.answers,
-            caller.principal,
-            partial(self._check, caller),
-            caller.request_id,
-            user=caller.user,
-            background=caller.background,
-        )
+        check = partial(self._check, caller)
+        return self._limits.admission.admit(request.answers, caller, check)
 
     def _replay(self, opening: Opening) -> Run:
         """Return the run that repeats the answer that the session has given before."""

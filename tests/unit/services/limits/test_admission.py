@@ -14,7 +14,7 @@ from wrapper.errors import ClientGone, InvalidRequest, RateLimited, TurnStopped,
 from wrapper.routes.headers import error_headers
 from wrapper.services.limits.admission import Admission
 from wrapper.services.limits.refusals import LONGEST_RETRY
-from wrapper.services.principal import EndUser, Principal
+from wrapper.services.principal import Caller, EndUser, Principal
 
 ALICE, BOB, CAROL = (Principal(name) for name in ("alice", "bob", "carol"))
 FEW = Principal("few", concurrent_turns=1)
@@ -160,12 +160,12 @@ def test_wait_for_a_place_ends():
 def test_returning_under_a_limit():
     """A key's limit holds for a place that is taken again, too, which others do not wait for."""
     admission = Admission(3)
-    permit = admission.admit(1, FEW)
+    permit = admission.admit(1, Caller(FEW))
     permit.give_back()
-    other, taken = admission.admit(1, FEW), []
+    other, taken = admission.admit(1, Caller(FEW)), []
     permit.take_again(lambda: taken.append(True))
     assert taken == []
-    admission.admit(1, ALICE)
+    admission.admit(1, Caller(ALICE))
     other()
     assert taken == [True]
 
@@ -353,9 +353,9 @@ def test_users_of_a_key(a_world):
 def test_a_user_that_returns(a_world):
     """A user's limit holds for a place that is taken again, too."""
     admission = a_world(9).admission
-    permit = admission.admit(2, SHOP, user=ANN)
+    permit = admission.admit(2, Caller(SHOP, user=ANN))
     permit.give_back()
-    other, taken = admission.admit(1, SHOP, user=ANN), []
+    other, taken = admission.admit(1, Caller(SHOP, user=ANN)), []
     permit.take_again(lambda: taken.append(True))
     assert taken == []
     other()
@@ -465,7 +465,7 @@ def test_threads():
 
     def turn(number):
         turns, principal = [(1, FEW), (2, ALICE), (1, BOB), (3, BOB)][number % 4]
-        release = admission.admit(turns, principal)
+        release = admission.admit(turns, Caller(principal))
         running.append(turns)
         most.append(sum(running))
         time.sleep(0.0005)
@@ -576,7 +576,7 @@ TestAdmitting = Admitting.TestCase
 def test_stop_what_runs():
     """The permit of a stopped request raises why, and what it does is no longer told."""
     admission = Admission(1)
-    permit = admission.admit(1, ALICE, request_id="req_1")
+    permit = admission.admit(1, Caller(ALICE, request_id="req_1"))
     permit.describe(lambda: "runs Bash")
     (request,) = admission.requests()
     assert (request.request_id, request.activity, request.stopped) == ("req_1", "runs Bash", False)
@@ -593,7 +593,7 @@ def test_stop_what_runs():
 def test_who_may_stop():
     """Callers stop their own requests, and admins all."""
     admission = Admission(2)
-    permits = [admission.admit(1, ALICE), admission.admit(1, ALICE)]
+    permits = [admission.admit(1, Caller(ALICE)), admission.admit(1, Caller(ALICE))]
     first, second = (request.number for request in admission.requests())
     assert not admission.stop(first, BOB)
     permits[0].check()
@@ -607,7 +607,7 @@ def test_who_may_stop():
 def test_stop_what_waits():
     """A stopped request that waits leaves the queue, and its client learns why."""
     admission = Admission(1, queue=1, timeout=60, tick=0.01)
-    permit = admission.admit(1, ALICE)
+    permit = admission.admit(1, Caller(ALICE))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(admission.admit, 1, BOB)
         while len(admission.requests()) < 2:

@@ -71,7 +71,7 @@ class Server:
 
     def take_all_places(self):
         """Take the places until the test ends, and return a function that gives them back."""
-        self.leave = self.gateway.limits.admission.admit(1, Principal("other"))
+        self.leave = self.gateway.limits.admission.admit(1, Caller(Principal("other")))
         return self.leave
 
     def left(self):

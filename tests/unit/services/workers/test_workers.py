@@ -11,7 +11,7 @@ from tests.support.log_records import records_of
 from wrapper.errors import TurnStopped, Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.limits.admission import Admission
-from wrapper.services.principal import Principal
+from wrapper.services.principal import Caller, Principal
 from wrapper.services.store_health import StoreFailed
 from wrapper.services.workers.service import Workers, open_workers
 from wrapper.services.workers.sqlite_store import SqliteWorkerStore
@@ -60,7 +60,7 @@ def make(tmp_path):
 def test_all_are_seen(make):
     """Once somebody looks, each worker shows the others, until they end."""
     first, second = make(), make()
-    permit = second.admission.admit(2, BOB, request_id="req_1")
+    permit = second.admission.admit(2, Caller(BOB, request_id="req_1"))
     permit.describe(lambda: "writes")
     assert first.owners() == []
     second.service.follow_orders()
@@ -76,7 +76,7 @@ def test_all_are_seen(make):
 def test_nobody_looks(make, tmp_path):
     """While nobody looks, a worker writes nothing."""
     worker = make()
-    worker.admission.admit(1, BOB)
+    worker.admission.admit(1, Caller(BOB))
     worker.service.follow_orders()
     assert list(worker.store.states()) == []
 
@@ -84,7 +84,7 @@ def test_nobody_looks(make, tmp_path):
 def test_one_worker(make, tmp_path):
     """A worker that is alone has no use for the store."""
     worker = make(is_alone=True)
-    worker.admission.admit(1, BOB)
+    worker.admission.admit(1, Caller(BOB))
     worker.service.start()
     assert worker.owners() == [("bob", False)]
     assert not worker.service.stop("another", 1, EVE)
@@ -95,7 +95,7 @@ def test_one_worker(make, tmp_path):
 def test_stop(make, by, may):
     """Admins stop turns of any worker, and callers their own; another's seems not to exist."""
     first, second = make(), make()
-    permit = second.admission.admit(1, BOB)
+    permit = second.admission.admit(1, Caller(BOB))
     first.service.states()
     second.service.follow_orders()
     number = second.admission.requests()[0].number
@@ -113,8 +113,8 @@ def test_stop(make, by, may):
 def test_stop_all(make):
     """All requests of one key are stopped, in every worker, and counted until they have left."""
     first, second = make(), make()
-    permits = [worker.admission.admit(1, BOB) for worker in (first, second)]
-    others = second.admission.admit(1, ANN)
+    permits = [worker.admission.admit(1, Caller(BOB)) for worker in (first, second)]
+    others = second.admission.admit(1, Caller(ANN))
     first.service.states()
     second.service.follow_orders()
     assert first.service.stop_all("bob", EVE) == 2
@@ -145,7 +145,7 @@ def test_stop_all_without_the_store(make, monkeypatch):
 def test_owner_is_checked_twice(make, forged):
     """The worker that runs a turn checks who stops it, whatever the store says."""
     first, second = make(), make()
-    permit = second.admission.admit(1, EVE)
+    permit = second.admission.admit(1, Caller(EVE))
     number = second.admission.requests()[0].number
     first.store.stop(Stop(second.service.id, number, forged.name, admin=False))
     second.service.follow_orders()
@@ -172,7 +172,7 @@ def test_unreadable_state(make):
 def test_encoding(make):
     """A state that is stored is the same when it is read."""
     worker = make()
-    worker.admission.admit(1, BOB)
+    worker.admission.admit(1, Caller(BOB))
     (state,) = worker.service.states()
     assert decode(encode(state)) == state
     with pytest.raises(ValueError, match="no worker's state"):
@@ -182,7 +182,7 @@ def test_encoding(make):
 def test_store_fails(make, tmp_path, caplog):
     """Where the store fails, a worker shows itself, and says once why there are no others."""
     worker = make()
-    worker.admission.admit(1, BOB)
+    worker.admission.admit(1, Caller(BOB))
     (tmp_path / "usage.db").mkdir()
     for _ in range(2):
         assert worker.owners() == [("bob", False)]
