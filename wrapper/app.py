@@ -13,7 +13,7 @@ from wrapper.routes.blueprint import build_root
 from wrapper.routes.cors import allow_origins
 from wrapper.routes.error_handlers import register_error_handlers
 from wrapper.routes.json_response import register_common_headers
-from wrapper.routes.paths import PREFIX, PathCorrection, SingleSlashes
+from wrapper.routes.paths import PREFIX, PathCorrection
 from wrapper.routes.unserved import UNSERVED
 from wrapper.server import log_setup
 from wrapper.services.engine import Engine
@@ -61,6 +61,5 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     app.cli.add_command(commands.group)
     # Flask asks for the same functions in each request.
     app.ensure_sync = lru_cache(MOST_HANDLERS)(app.ensure_sync)  # type: ignore[method-assign]
-    paths = PathCorrection(app.wsgi_app, PREFIX, RESOURCES)
-    app.wsgi_app = SingleSlashes(paths, "")  # type: ignore[method-assign]
+    app.wsgi_app = PathCorrection(app.wsgi_app, PREFIX, RESOURCES)  # type: ignore[method-assign]
     return app

@@ -77,6 +77,8 @@ class Notes:
         """
         if later is NO_NOTES:
             return self
+        if self is NO_NOTES:
+            return later
         fields = dict(vars(self))
         for name, value in vars(later).items():
             if name == "budget_warnings":
@@ -94,7 +96,7 @@ class Notes:
         return replace(self, **paths) if self else self
 
     def __bool__(self) -> bool:
-        return any(map(_is_set, vars(self).values()))
+        return self != NO_NOTES
 
 
 def _is_set(value: Any) -> bool:

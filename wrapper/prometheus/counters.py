@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from wrapper.prometheus.registry import Registry
@@ -19,9 +20,15 @@ class TurnCounters:
     """Requests for turns: how long they take, and what fails."""
 
     def __init__(self, registry: Registry):
-        self.seconds = {phase: _histogram(registry, phase) for phase in PHASES}
+        self._seconds = {phase: _histogram(registry, phase) for phase in PHASES}
+        # The library looks labels up under a lock, and each request has several phases.
+        self.seconds = lru_cache(self._labelled)
         self.errors = registry.counter("errors", "Requests that failed, by code.", "code")
         self.requests = registry.counter("upstream_requests", "Requests to the model's API.")
+
+    def _labelled(self, phase: str, *labels: str) -> Any:
+        """Return the histogram of the seconds of *phase* with these labels."""
+        return self._seconds[phase].labels(*labels)
 
 
 class ModelCounters:

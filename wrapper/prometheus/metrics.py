@@ -67,7 +67,7 @@ class PrometheusMetrics:
     def timed(self, profile: str, timing: Timing) -> None:
         for phase, seconds in timing.parts().items():
             labels = (profile, timing.source) if phase == "lease" else (profile,)
-            self._turns.seconds[phase].labels(*labels).observe(seconds)
+            self._turns.seconds(phase, *labels).observe(seconds)
 
     def failed(self, code: str) -> None:
         self._turns.errors.labels(code=code).inc()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wrapper.errors import ApiError
-from wrapper.notes import Notes, RateState
+from wrapper.notes import NO_NOTES, BudgetWarning, Notes, RateState, TimedPart
 
 JSON_TYPE = "application/json"
 REQUEST_ID = "x-request-id"
@@ -50,117 +51,126 @@ RATES = {
 
 @dataclass(frozen=True)
 class NoteHeader:
-    """One header of an answer: its name, its meaning, and its value; "" leaves it out."""
+    """One header of an answer: its name, its meaning, and the field of the notes in it.
+
+    *write* returns the header's value for the field's. An answer whose field is not set lacks it.
+    """
 
     name: str
     meaning: str
-    value: Callable[[Notes], str]
+    field: str
+    write: Callable[[Any], str] = ", ".join
 
 
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(values)
-
-
-def _cost(notes: Notes) -> str:
-    return "" if notes.cost_usd is None else f"{notes.cost_usd:.9f}"
-
-
-def _adapted_messages(notes: Notes) -> str:
-    paths = notes.adapted_messages
+def _paths(paths: Sequence[str]) -> str:
     more = [f"and {len(paths) - MOST_PATHS} more"] if len(paths) > MOST_PATHS else []
-    return _listed((*paths[:MOST_PATHS], *more))
+    return ", ".join((*paths[:MOST_PATHS], *more))
 
 
-def _timing(notes: Notes) -> str:
+def _warnings(warnings: Iterable[BudgetWarning]) -> str:
+    return ", ".join(f"{each.name}={each.percent}" for each in warnings)
+
+
+def _timing(parts: Iterable[TimedPart]) -> str:
     """Return the value of Server-Timing, whose times are in milliseconds."""
-    return _listed(
+    return ", ".join(
         f"{part.name};dur={part.seconds * 1000:.1f}{f';desc={part.source}' if part.source else ''}"
-        for part in notes.timing
+        for part in parts
     )
 
 
 _TIMING = NoteHeader(
     "server-timing",
     "The milliseconds that each phase took, of the phases over when the header is sent.",
+    "timing",
     _timing,
 )
 _NOTES = (
     NoteHeader(
-        "x-cost-usd", "The cost of the turns in dollars; absent if unknown or streamed.", _cost
+        "x-cost-usd",
+        "The cost of the turns in dollars; absent if unknown or streamed.",
+        "cost_usd",
+        "{:.9f}".format,
     ),
     NoteHeader(
         "x-model-remapped",
         "The retired model that the request named, if another model ran instead.",
-        lambda notes: notes.model_remapped,
+        "model_remapped",
+        str,
     ),
     NoteHeader(
         "x-failed-models",
         "The models that failed before another one answered (`fallback_models`).",
-        lambda notes: _listed(notes.failed_models),
+        "failed_models",
     ),
     NoteHeader(
         "x-ignored-params",
         "The parameters of the request that had no effect.",
-        lambda notes: _listed(notes.ignored_params),
+        "ignored_params",
     ),
     NoteHeader(
         "x-clamped-params",
         "The parameters that were changed to the nearest value that the model accepts.",
-        lambda notes: _listed(notes.clamped_params),
+        "clamped_params",
     ),
     NoteHeader(
         "x-adapted-params",
         "The parameters that reach the model in another form, or only in words.",
-        lambda notes: _listed(notes.adapted_params),
+        "adapted_params",
     ),
     NoteHeader(
         "x-adapted-messages",
         "The paths of the messages and their parts that reach the model in another form.",
-        _adapted_messages,
+        "adapted_messages",
+        _paths,
     ),
     NoteHeader(
         "x-retried-params",
         "The parameters for which the model was asked again; in streams see `notes`.",
-        lambda notes: _listed(notes.retried_params),
+        "retried_params",
     ),
     NoteHeader(
         "x-ended-early",
         "insufficient_quota if the key's budget ran out during the turn.",
-        lambda notes: notes.ended_early,
+        "ended_early",
+        str,
     ),
     NoteHeader(
         "x-budget-warnings",
         "The budgets of which 80, 90 or 100 percent are spent: usd_per_day=90.",
-        lambda notes: _listed(f"{each.name}={each.percent}" for each in notes.budget_warnings),
+        "budget_warnings",
+        _warnings,
     ),
     NoteHeader(
         "x-unmet-params",
         "The parameters whose demands the answer does not meet.",
-        lambda notes: _listed(notes.unmet_params),
+        "unmet_params",
     ),
     NoteHeader(
         "x-resized-images",
         "The paths of images that reach the model in a smaller size.",
-        lambda notes: _listed(notes.resized_images),
+        "resized_images",
     ),
     NoteHeader(
         "x-corrected-files",
         "The paths of images and files whose declared type was wrong, and of images whose "
         "metadata had a wrong checksum.",
-        lambda notes: _listed(notes.corrected_files),
+        "corrected_files",
     ),
     NoteHeader(
         "x-failed-checks",
         "The checks that the installed Claude Code fails and the request depends on.",
-        lambda notes: _listed(notes.failed_checks),
+        "failed_checks",
     ),
     NoteHeader(
         "idempotent-replayed",
         "true if this is the stored answer to an earlier attempt of the same request.",
-        lambda notes: "true" if notes.replayed else "",
+        "replayed",
+        lambda _: "true",
     ),
     _TIMING,
 )
+_UNSET = vars(NO_NOTES)
 
 TIMING = {_TIMING.name: _TIMING.meaning}
 # The meanings of the headers of an answer.
@@ -171,7 +181,12 @@ EXPOSED = (REQUEST_ID, MESSAGE_REQUEST_ID, PROCESSING, *ANSWER)
 
 def note_headers(notes: Notes) -> dict[str, str]:
     """Return the headers that carry *notes*."""
-    headers = {header.name: value for header in _NOTES if (value := header.value(notes))}
+    fields = vars(notes)
+    headers = {
+        header.name: header.write(fields[header.field])
+        for header in _NOTES
+        if fields[header.field] != _UNSET[header.field]
+    }
     for rate in notes.rates:
         headers.update(_rate_headers(rate))
     return headers

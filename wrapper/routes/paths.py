@@ -50,7 +50,10 @@ class SingleSlashes(_PathMiddleware):
 
 
 class PathCorrection(_PathMiddleware):
-    """Removes a trailing slash and repeated prefixes; adds a missing *prefix* to *resources*."""
+    """Removes repeated slashes, a trailing one, and repeated prefixes.
+
+    It adds a missing *prefix* to *resources*.
+    """
 
     def __init__(self, app: Wsgi, prefix: str, resources: Collection[str]):
         super().__init__(app)
@@ -60,6 +63,7 @@ class PathCorrection(_PathMiddleware):
     def correct(self, path: str) -> str:
         """Return the path that a client means by *path*."""
         prefix = self._prefix
+        path = _REPEATED_SLASHES.sub("/", path)
         path = path.removesuffix("/") or path
         while path.startswith(f"{prefix}{prefix}/"):
             path = path.removeprefix(prefix)

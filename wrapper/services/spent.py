@@ -40,7 +40,8 @@ class Usage:
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Return the sum of all *parts*."""
-    return reduce(add, parts, Usage())
+    first, *others = [*parts] or [Usage()]
+    return reduce(add, others, first)
 
 
 def sum_costs(costs: Iterable[float | None]) -> float | None:

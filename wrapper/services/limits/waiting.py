@@ -66,6 +66,8 @@ class Waiting:
 
     def next(self, may_run: MayRun, user_may_run: MayRun) -> PlaceRequest | None:
         """Return the next request of a caller that may run more turns now."""
+        if not (self._queues or self._returning):
+            return None
         return next((request for request in self._heads(user_may_run) if may_run(request)), None)
 
     def _heads(self, user_may_run: MayRun) -> Iterator[PlaceRequest]:

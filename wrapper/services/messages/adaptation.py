@@ -9,6 +9,7 @@ from wrapper.services.messages.changes import Changes, refusal
 from wrapper.services.messages.message import (
     ChatMessage,
     Numbered,
+    content_of,
     is_blank,
     is_system,
     loses_blanks,
@@ -76,8 +77,11 @@ def adapt(
     paired = list(pair(spoken, changes))
     if prefill:
         _check_prefill(paired)
-    _note_blanks(paired, changes)
-    merged = tuple(merge(message for _, message in paired))
+    contents = [(message, content_of(message)) for _, message in paired]
+    for (index, _), (message, content) in zip(paired, contents, strict=True):
+        if loses_blanks(message, content):  # it is left out, or white space is lost
+            changes.note(index, "content", BLANK)
+    merged = tuple(merge(contents))
     return Adapted(_with_ends(merged, spoken, paired, changes, prefill), system, changes.paths)
 
 
@@ -86,13 +90,6 @@ def _note_dropped(numbered: Iterable[Numbered], changes: Changes) -> None:
     for index, message in numbered:
         for path in message.dropped:
             changes.note(index, path, DROPPED)
-
-
-def _note_blanks(paired: Iterable[Numbered], changes: Changes) -> None:
-    """Note blank messages, which are left out, and white space that is lost."""
-    for index, message in paired:
-        if loses_blanks(message):
-            changes.note(index, "content", BLANK)
 
 
 def _unanswered_system(numbered: Sequence[Numbered]) -> int | None:

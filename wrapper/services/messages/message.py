@@ -75,14 +75,15 @@ def is_system(message: ChatMessage) -> bool:
 
 def is_blank(message: ChatMessage) -> bool:
     """Say whether *message* adds nothing to the conversation. A result always adds something."""
-    return not _content(message)
+    return not content_of(message)
 
 
-def loses_blanks(message: ChatMessage) -> bool:
-    """Say whether *message* is blank, or loses white space."""
-    parts = _content(message)
-    kept = parts[0].parts if parts and isinstance(parts[0], ToolResult) else parts
-    return not parts or _text_of(kept) != _text_of(message.parts)
+def loses_blanks(message: ChatMessage, content: tuple[Part, ...]) -> bool:
+    """Say whether *message*, which adds *content*, is blank, or loses white space."""
+    if not content or content == message.parts:
+        return not content
+    kept = content[0].parts if isinstance(content[0], ToolResult) else content
+    return _text_of(kept) != _text_of(message.parts)
 
 
 def split_results(message: ChatMessage) -> Iterator[ChatMessage]:
@@ -99,19 +100,18 @@ def _text_of(parts: Iterable[Part]) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def merge(messages: Iterable[ChatMessage]) -> Iterator[Message]:
-    """Yield messages whose roles alternate, without blank ones.
+def merge(messages: Iterable[tuple[ChatMessage, tuple[Part, ...]]]) -> Iterator[Message]:
+    """Yield messages whose roles alternate, without blank ones. Each comes with its content.
 
     Results come first in a message, because the API wants them right after their calls.
     """
-    spoken = [(message.role == "assistant", _content(message)) for message in messages]
-    filled = (pair for pair in spoken if pair[1])
+    filled = [(message.role == "assistant", content) for message, content in messages if content]
     for assistant, group in groupby(filled, key=lambda pair: pair[0]):
         parts = tuple(part for _, more in group for part in more)
         yield Message("assistant" if assistant else "user", parts)
 
 
-def _content(message: ChatMessage) -> tuple[Part, ...]:
+def content_of(message: ChatMessage) -> tuple[Part, ...]:
     """Return the parts that *message* adds to the conversation. A blank message adds none."""
     parts = _glue(_without_idle_thinking(message.parts))
     if message.role not in RESULTS:

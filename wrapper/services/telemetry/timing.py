@@ -19,6 +19,8 @@ class Timing:
     `queue`: until the request was admitted. `lease`: until it had a process, which came from
     `source`. `configure`: until that process was configured. `first_token` and `total`: from the
     beginning until the model answered, and until the request was over.
+
+    As a context manager it adds what it knows to the notes of an ApiError that is raised meanwhile.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -32,6 +34,13 @@ class Timing:
 
     def __post_init__(self) -> None:
         self._began = self.clock()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ApiError):
+            self.over()
+            raise error.replace(notes=error.notes | self.notes()) from error
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
@@ -84,13 +93,3 @@ class Timing:
 
     def _elapsed(self) -> float:
         return self.clock() - self._began
-
-
-@contextmanager
-def timed(timing: Timing) -> Iterator[None]:
-    """Add what *timing* knows to the notes of an ApiError that is raised meanwhile."""
-    try:
-        yield
-    except ApiError as error:
-        timing.over()
-        raise error.replace(notes=error.notes | timing.notes()) from error

@@ -6,14 +6,12 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol
 
 from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.notes import Notes
 from wrapper.services.background.watchdog import Watchdog
 from wrapper.services.events import Ended, Ending, Event, Noted, ToolUsed
-from wrapper.services.telemetry.timing import timed
 from wrapper.services.turns.activity import Activity
 from wrapper.services.turns.answers import Answers
 from wrapper.services.turns.request_log import RequestLog
@@ -71,7 +69,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        with timed(self._log.timing):
+        with self._log.timing:
             self.close()
             if isinstance(error, ApiError):
                 raise error
@@ -86,11 +84,9 @@ class Run:
 
     def notes(self) -> Notes:
         """Return what the client learns about the answer, as far as it is known now."""
-        return replace(
-            self._notes | self._recorder.limits(),
-            timing=self._log.timing.timed_parts(),
-            cost_usd=self._answers.cost_usd(),
-        )
+        timing, cost_usd = self._log.timing.timed_parts(), self._answers.cost_usd()
+        known = self._notes | self._recorder.limits()
+        return known | Notes(timing=timing, cost_usd=cost_usd)
 
     def close(self) -> None:
         """End the turns that still run, and give back what the request holds."""

@@ -609,7 +609,7 @@ def test_stop_what_waits():
     admission = Admission(1, queue=1, timeout=60, tick=0.01)
     permit = admission.admit(1, Caller(ALICE))
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(admission.admit, 1, BOB)
+        waiting = threads.submit(admission.admit, 1, Caller(BOB))
         while len(admission.requests()) < 2:
             time.sleep(0.001)
         assert admission.stop(admission.requests()[1].number, BOB)

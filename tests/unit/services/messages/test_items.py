@@ -3,7 +3,7 @@
 import pytest
 
 from wrapper.services.messages.items import Item, to_conversation, unpaired_call, with_outputs
-from wrapper.services.messages.message import merge
+from wrapper.services.messages.message import content_of, merge
 from wrapper.services.turn import Approved, Image, ToolCall, ToolResult
 
 CALLS = [ToolCall(f"call_{n}", "f", "{}") for n in range(3)]
@@ -58,7 +58,7 @@ def test_outputs():
 def test_approved_is_kept():
     """What stands for a result reaches the turn as such."""
     (message,) = to_conversation([approved(0)]).messages
-    (merged,) = merge([message])
+    (merged,) = merge([(message, content_of(message))])
     assert isinstance(merged.parts[0], ToolResult)
     assert isinstance(merged.parts[0].parts[0], Approved)
 

@@ -5,7 +5,7 @@ import pytest
 from wrapper.errors import RateLimited
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.services.events import Acquisition, Started
-from wrapper.services.telemetry.timing import Timing, timed
+from wrapper.services.telemetry.timing import Timing
 
 
 class Clock:
@@ -65,7 +65,7 @@ def test_an_error_tells_it(clock):
 
     def wait_in_vain():
         timing = Timing(clock)
-        with timed(timing), timing.queueing():
+        with timing, timing.queueing():
             clock.now += 2
             raise RateLimited("Full.", retry_after=1, headers={"x-own": "y"})
 
