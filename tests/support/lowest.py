@@ -23,6 +23,7 @@ LEFT_OUT = {
     "schemathesis",
     "build",
     "setuptools",
+    "uv",
 }
 
 

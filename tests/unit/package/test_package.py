@@ -322,7 +322,7 @@ def test_first_answer(wheel, tmp_path):
         "uvx", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     )
     if not uvx:
-        cli.missing("uvx: pip install -r requirements-deploy.txt")
+        cli.missing("uvx: pip install -r requirements-dev.txt")
     kept = ("SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_PYTHON")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
