@@ -17,7 +17,7 @@ PIP_INSTALL := pip install -qq --disable-pip-version-check
 # What only tests need. uv links packages from its cache, in a tenth of pip's time or less.
 UV_INSTALL := $(BIN)/uv pip install --quiet --python
 
-.PHONY: help install lint test test-all fuzz test-clis test-lowest test-portable test-clients bench soak docs screenshots lock run dev demo smoke
+.PHONY: help install install-all lint test test-all fuzz unfuzzed test-clis test-lowest test-portable test-clients bench soak docs screenshots lock run dev demo smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,10 @@ IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZ
 test: $(VENV)/deploy ## all unit tests, and live tests of each promise
 	$(PYTEST) $(IN_PARALLEL) -m "not thorough"
 
-test-all: $(VENV)/deploy fuzz ## all tests, on the real Claude Code and a scripted upstream
+# With -j, both at the same time.
+test-all: fuzz unfuzzed ## all tests, on the real Claude Code and a scripted upstream
+
+unfuzzed: $(VENV)/deploy
 	$(PYTEST) $(IN_PARALLEL)
 
 fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them
@@ -85,8 +88,10 @@ test-portable: $(VENV)/tools ## types and unit tests as on a system that is not 
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin wrapper
 	HIDE_LINUX=1 $(PYTEST) -n $(JOBS) --dist loadfile $(PORTABLE)
 
+# Only files with such tests, as importing the others takes longer than these tests.
+PACKAGES = $(shell grep -rl --include='test_*.py' pytest.mark.packages tests/unit)
 test-lowest: $(VENV)/tools $(LOWEST)/installed ## tests marked `packages`, with the lowest versions that are allowed
-	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m packages -k "not test_any" --ignore tests/unit/fuzz tests/unit
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m packages -k "not test_any" $(PACKAGES)
 
 $(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproject.toml tests/support/lowest.py
 	@echo "Installing the lowest versions into $(@D) ..."
@@ -97,7 +102,8 @@ $(LOWEST)/installed: $(VENV)/tools requirements.txt requirements-dev.txt pyproje
 	@touch $@
 
 # The clients' pins conflict, so each client has an environment of its own.
-test-clients: $(VENV)/tools $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(NODE_CLIENTS:%=$(ENVS)/%/installed) ## real clients against a live gateway
+CLIENTS_INSTALLED := $(PYTHON_CLIENTS:%=$(ENVS)/%/installed) $(NODE_CLIENTS:%=$(ENVS)/%/installed)
+test-clients: $(VENV)/tools $(CLIENTS_INSTALLED) ## real clients against a live gateway
 	$(PYTEST) -n 2 --dist worksteal -rs -o verbosity_subtests=1 $(CLIENTS)
 
 $(ENVS)/%/installed: $(CLIENTS)/requirements/%.txt | $(VENV)/tools
@@ -123,6 +129,8 @@ bench: $(VENV)/tools ## the gateway's times beside those of `claude -p` and of a
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.hostile
 	$(BIN)/python -m bench.console
+
+install-all: $(VENV)/deploy $(LOWEST)/installed $(CLIENTS_INSTALLED) ## what all targets of tests need
 
 soak: $(VENV)/tools ## mixed traffic with faults for half an hour, or SOAK_SECONDS; nothing may be lost or grow
 	$(BIN)/python -m bench.soak $(SOAK_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -15,6 +15,7 @@ ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 # Goes on until it is cancelled.
 LONG = "Write the report of the third quarter. [[deltas 90000]] [[pause 0.5]]"
 REPORTS = [LONG] * 8
+WAIT_SECONDS = 300
 QUESTIONS = [f"Which topic has message {number}? [[say Billing]]" for number in range(40)]
 
 
@@ -26,18 +27,25 @@ def background_work(url: str) -> Iterator[list[str]]:
     """
     with openai.OpenAI(base_url=f"{url}/v1", api_key="unused") as client:
         done = begin(client, "topics.jsonl", [*QUESTIONS, ""], run="nightly", team="support")
-        while client.batches.retrieve(done).status != "completed":
-            time.sleep(0.1)
+        await_true(lambda: client.batches.retrieve(done).status == "completed")
         client.batches.cancel(begin(client, "drafts.jsonl", QUESTIONS[:3]))
         response = client.responses.create(model=MODEL, input=LONG, background=True)
         runs = begin(client, "reports.jsonl", [*REPORTS, *QUESTIONS[len(REPORTS) :]])
-        while completed(client, runs) < len(QUESTIONS) - len(REPORTS):
-            time.sleep(0.1)
+        await_true(lambda: completed(client, runs) >= len(QUESTIONS) - len(REPORTS))
         try:
             yield [f"batches/batch?id={done}", f"responses/response?id={response.id}"]
         finally:
             client.batches.cancel(runs)
             client.responses.cancel(response.id)
+
+
+def await_true(is_true: Callable[[], bool]) -> None:
+    """Wait until *is_true* returns true. Raises TimeoutError after WAIT_SECONDS."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not is_true():
+        if time.monotonic() > until:
+            raise TimeoutError(f"The batch is not as far as expected after {WAIT_SECONDS} s.")
+        time.sleep(0.1)
 
 
 def completed(client: openai.OpenAI, id_: str) -> int:

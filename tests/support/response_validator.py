@@ -42,10 +42,13 @@ class ResponseValidator:
 
     def __init__(self, app, *, needs_key=True):
         self.document = build_document(app, needs_key=needs_key)
+        self._components = {"schemas": closed(self.document)}
+        # Building one takes longer than most validations.
+        self.schema = functools.cache(self._schema)
 
-    def schema(self, path, method, status, kind):
+    def _schema(self, path, method, status, kind):
         schema = self.described(path, method, status)["content"][kind]["schema"]
-        return OAS31Validator({**schema, "components": {"schemas": closed(self.document)}})
+        return OAS31Validator({**schema, "components": self._components})
 
     def described(self, path, method, status):
         operation = self.document["paths"][path][method]
