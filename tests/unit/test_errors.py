@@ -21,6 +21,7 @@ TABLE = [
     (errors.ApprovalNotFound, 404, "invalid_request_error", "approval_not_found"),
     (errors.ApprovalDecidedBefore, 409, "invalid_request_error", "approval_decided"),
     (errors.StoredFileNotFound, 404, "invalid_request_error", "file_not_found"),
+    (errors.BatchEnded, 409, "invalid_request_error", "batch_ended"),
     (errors.BatchNotFound, 404, "invalid_request_error", "batch_not_found"),
     (errors.KeyNotFound, 404, "invalid_request_error", "key_not_found"),
     (errors.UnknownUrl, 404, "invalid_request_error", "unknown_url"),

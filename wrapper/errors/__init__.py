@@ -144,6 +144,12 @@ class ApprovalDecidedBefore(InvalidRequest):
     status, code = 409, "approval_decided"
 
 
+class BatchEnded(InvalidRequest):
+    """Raised when a batch is to be cancelled that has ended otherwise."""
+
+    status, code = 409, "batch_ended"
+
+
 class RequestTooLarge(InvalidRequest):
     """Raised when a body exceeds the limit."""
 

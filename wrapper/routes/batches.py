@@ -54,7 +54,7 @@ def read_batch(batch_id: str) -> Response:
 
 
 @batches.post("/batches/<batch_id>/cancel")
-@operation(answers={200: schemas.BatchSchema}, answer=schemas.BATCH, errors=(400, 503))
+@operation(answers={200: schemas.BatchSchema}, answer=schemas.BATCH, errors=(409, 503))
 def cancel_batch(batch_id: str) -> Response:
     """Cancel a batch. Its lines that run end within a second; answers so far are kept."""
     return reply(_service().cancel(principal().name, batch_id).body())

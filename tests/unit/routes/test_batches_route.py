@@ -63,8 +63,9 @@ def test_a_batch(server, file_id):
     assert content["response"]["body"]["choices"][0]["message"]["content"] == "Hello."
     server.ask()
     assert [turn.background for turn in server.engine.turns] == [True, False]
-    error = error_of(server.post({}, path=f"/v1/batches{path}/cancel"), 400)
-    assert error["param"] == "batch_id"
+    refused = server.post({}, path=f"/v1/batches{path}/cancel")
+    assert error_of(refused, 409)["code"] == "batch_ended"
+    assert refused.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("steps", [(0.01, Started("m"), HOUR)])
@@ -100,7 +101,8 @@ def test_wrong_fields(server, file_id, fields, param):
 
 def test_unknown_ids(server):
     """A file or a batch that the caller does not have is a 404."""
-    assert error_of(create(server, input_file_id="file-1"), 404)["code"] == "file_not_found"
+    error = error_of(create(server, input_file_id="file-1"), 404)
+    assert (error["code"], error["param"]) == ("file_not_found", "input_file_id")
     for response in (get(server, "/batch_1"), server.post({}, path="/v1/batches/batch_1/cancel")):
         error = error_of(response, 404)
         assert (error["code"], error["param"]) == ("batch_not_found", "batch_id")

@@ -401,6 +401,14 @@ def test_no_stream_of_stored():
     assert read(server, id_, "?stream=false&starting_after=3").status_code == 200
 
 
+@pytest.mark.parametrize("number", ["-1", str(2**31), "9" * 30, "x"])
+def test_wrong_cursor(number):
+    """A number that no event can have is refused before a store is asked for what follows it."""
+    server = ScriptedServer()
+    response = read(server, UNKNOWN, f"?stream=true&starting_after={number}")
+    assert error_of(response, 400)["param"] == "starting_after"
+
+
 def test_cancel():
     """A response does not run in the background, so it cannot be cancelled."""
     server = ScriptedServer()

@@ -18,6 +18,8 @@ from wrapper.schemas.base import (
 from wrapper.schemas.responses.request import ENCRYPTED
 
 LONGEST_PAGE = 100
+# More events than a response may have. A store could not search for a number of any length.
+LAST_NUMBER = 2**31 - 1
 
 
 # What comes before the number of the first event.
@@ -65,7 +67,7 @@ class StoredQuerySchema(IncludeSchema):
         metadata=describe("Whether to stream the events of a response in the background."),
     )
     starting_after = fields.Integer(
-        validate=Range(0),
+        validate=Range(0, LAST_NUMBER),
         metadata=describe("The sequence_number of the event after which a stream begins."),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,9 @@ LONGEST_CUSTOM_ID = 512
 # What would let a request answer in another way than with one JSON object, at once.
 NOT_IN_BATCHES = ("stream", "background")
 BOM = b"\xef\xbb\xbf"
+# Characters that end a line for some readers of text, such as Python's `splitlines`, and that JSON
+# may have in its texts.
+LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
 
 
 class LineError(Exception):
@@ -54,7 +56,7 @@ def load_line(data: bytes, endpoint: str) -> Line:
         raise LineError("invalid_method", "method: it must be POST.", "method", custom_id)
     if value.get("url") != endpoint:
         message = f"url: it must be {endpoint}, the endpoint of the batch."
-        raise LineError("invalid_url", message, "url", custom_id)
+        raise LineError("url_mismatch", message, "url", custom_id)
     if not isinstance(body, dict):
         raise LineError("invalid_type", "body: it must be an object.", "body", custom_id)
     for name in NOT_IN_BATCHES:
@@ -81,12 +83,13 @@ def _parse(data: bytes) -> Json:
     return value
 
 
-def split(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Yield where each line begins, and the line, or None if it is longer than LONGEST_LINE.
+def split(pieces: Iterable[bytes]) -> Iterator[tuple[int, int, bytes | None]]:
+    """Yield where each line begins, which one it is in the file, from 1, and the line.
 
-    Empty lines are left out.
+    That is None if it is longer than LONGEST_LINE. Empty lines are left out.
     """
     begin = position = 0
+    number = 1
     line = bytearray()
     for piece in pieces:
         for part in _parts(piece):
@@ -94,10 +97,11 @@ def split(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
             if len(line) <= LONGEST_LINE:
                 line += part
             if part.endswith(b"\n"):
-                yield from _line(begin, line)
+                yield from _line(begin, number, line)
                 begin = position
+                number += 1
                 line.clear()
-    yield from _line(begin, line)
+    yield from _line(begin, number, line)
 
 
 def _parts(piece: bytes) -> Iterator[bytes]:
@@ -109,24 +113,15 @@ def _parts(piece: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def _line(begin: int, line: bytearray) -> Iterator[tuple[int, bytes | None]]:
+def _line(begin: int, number: int, line: bytearray) -> Iterator[tuple[int, int, bytes | None]]:
     text = cleaned(line)
     if text:
-        yield begin, text if len(line) <= LONGEST_LINE else None
+        yield begin, number, text if len(line) <= LONGEST_LINE else None
 
 
 def cleaned(data: bytes | bytearray) -> bytes:
     """Return a line without what may surround its JSON."""
     return bytes(data).removeprefix(BOM).strip()
-
-
-def pack(begins: Iterable[int], end: int) -> bytes:
-    """Return where the lines of a file begin, and where the last one ends."""
-    return array("Q", (*begins, end)).tobytes()
-
-
-def unpack(packed: bytes) -> array[int]:
-    return array("Q", packed)
 
 
 def answered(id_: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
@@ -135,25 +130,31 @@ def answered(id_: str, custom_id: str, status: int, request_id: str, body: bytes
         body = encode(json.loads(body)).encode()
     begin = encode({"id": id_, "custom_id": custom_id})[:-1]
     response = encode({"status_code": status, "request_id": request_id})[:-1]
-    return b"".join(
-        (
-            begin.encode(errors="replace"),
-            b',"response":',
-            response.encode(),
-            b',"body":',
-            body,
-            b'},"error":null}',
-        )
+    parts = (
+        begin.encode(errors="replace"),
+        b',"response":',
+        response.encode(),
+        b',"body":',
+        body,
+        b'},"error":null}',
     )
+    return _on_one_line(b"".join(parts))
 
 
-def failed(number: int, error: LineError) -> bytes:
-    """Return the line of a result file for line *number*, which got no answer."""
+def failed(line: int, error: LineError) -> bytes:
+    """Return the line of a result file for this *line* of the input file, which got no answer."""
     shown = {"code": error.code, "message": error.message, "param": error.param}
     result = {
         "id": new_id("batch_req_"),
         "custom_id": error.custom_id,
         "response": None,
-        "error": {**shown, "line": number + 1},
+        "error": {**shown, "line": line},
     }
-    return encode(result).encode(errors="replace")
+    return _on_one_line(encode(result).encode(errors="replace"))
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """Return JSON without the characters in its texts that could end the line."""
+    for end, escaped in LINE_ENDS.items():
+        data = data.replace(end, escaped)
+    return data

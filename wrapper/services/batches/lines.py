@@ -11,7 +11,8 @@ from functools import partial
 from wrapper.errors import ShuttingDown, StoredFileNotFound
 from wrapper.ids import new_id
 from wrapper.services.batches.batch import LineResult
-from wrapper.services.batches.line import Line, LineError, answered, failed, load_line, unpack
+from wrapper.services.batches.line import Line, LineError, answered, failed, load_line
+from wrapper.services.batches.line_index import LineIndex, LineSpan
 from wrapper.services.batches.running import RunningBatch
 from wrapper.services.batches.store import BatchStore
 from wrapper.services.files.service import FileService
@@ -37,7 +38,7 @@ class LineRunner:
     def run(self, batch: RunningBatch, *, paused: bool) -> None:
         """Run lines until this run's time is over. While the batch is *paused*, try one first."""
         job, until = batch.job, time.monotonic() + SLICE
-        index = unpack(self._store.index(batch.id))
+        index = LineIndex(self._store.index(batch.id))
         if not index:  # another run has ended the batch
             return
         while time.monotonic() < until and not (job.cancelled() or job.draining() or batch.expired):
@@ -47,7 +48,7 @@ class LineRunner:
             try:
                 if not (paused or job.settled):
                     job.again()  # so that other runs take lines, too
-                if not self._run_line(batch, number, index[number], index[number + 1]):
+                if not self._run_line(batch, number, index[number]):
                     return
             finally:
                 if not job.abandoned:  # another worker finds that this one has died
@@ -76,25 +77,25 @@ class LineRunner:
                 self._active.add((batch.id, number))
         return number
 
-    def _run_line(self, batch: RunningBatch, number: int, begin: int, end: int) -> bool:
+    def _run_line(self, batch: RunningBatch, number: int, span: LineSpan) -> bool:
         """Run a line that is claimed, and say whether the next one may run."""
         custom_id = None
         try:
-            line = load_line(batch.read(self._files, begin, end), batch.request.endpoint)
+            line = load_line(batch.read(self._files, span), batch.request.endpoint)
             custom_id = line.custom_id
             result = self._result(batch, number, line)
         except LineError as error:
-            result = LineResult(number, False, failed(number, error))
+            result = LineResult(number, False, failed(span.line, error))
         except StoredFileNotFound as error:
             gone = LineError("file_not_found", error.message)
-            result = LineResult(number, False, failed(number, gone))
+            result = LineResult(number, False, failed(span.line, gone))
         except ShuttingDown:
             self._store.release(batch.id, number)
             return False
         except Exception:
             log.exception("line %d of %s failed", number, batch.id)
             crash = LineError("internal_error", "The gateway failed.", custom_id=custom_id)
-            result = LineResult(number, False, failed(number, crash))
+            result = LineResult(number, False, failed(span.line, crash))
         if result is not None:
             batch.job.persist(lambda: self._store.finish(batch.id, batch.worker, result))
         return result is not None

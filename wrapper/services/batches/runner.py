@@ -22,7 +22,8 @@ from wrapper.services.batches.batch import (
     BatchStatus,
     LineResult,
 )
-from wrapper.services.batches.line import LineError, failed, load_line, unpack
+from wrapper.services.batches.line import LineError, failed, load_line
+from wrapper.services.batches.line_index import LineIndex, LineSpan
 from wrapper.services.batches.lines import LineRunner
 from wrapper.services.batches.results import ResultWriter
 from wrapper.services.batches.running import RunningBatch
@@ -107,7 +108,7 @@ class BatchRunner:
             found = validate(wanted, batch.file.size, batch.request.endpoint, refuse)
         except TooManyLines:
             message = f"The input file has more than {MOST_LINES} lines; split it."
-            return self._fail(batch, "too_many_requests", message)
+            return self._fail(batch, "too_many_tasks", message)
         finally:
             pieces.close()
         if batch.job.cancelled():
@@ -163,7 +164,7 @@ class BatchRunner:
         dead = {worker for _, worker in lines if not self._jobs.alive(worker)}
         if not dead:
             return
-        index = unpack(self._store.index(batch.id))
+        index = LineIndex(self._store.index(batch.id))
         if not index:  # another run has ended the batch
             return
         message = (
@@ -172,19 +173,18 @@ class BatchRunner:
         )
         for number, worker in lines:
             if worker in dead:
-                part = (index[number], index[number + 1])
-                result = self._unrun(batch, number, part, "worker_lost", message)
+                result = self._unrun(batch, number, index[number], "worker_lost", message)
                 self._store.finish(batch.id, worker, result)
 
     def _unrun(
-        self, batch: RunningBatch, number: int, part: tuple[int, int], code: str, message: str
+        self, batch: RunningBatch, number: int, span: LineSpan, code: str, message: str
     ) -> LineResult:
         """Return the result of a line that got no answer."""
         custom_id = None
         with contextlib.suppress(LineError, StoredFileNotFound):
-            custom_id = load_line(batch.read(self._files, *part), batch.request.endpoint).custom_id
+            custom_id = load_line(batch.read(self._files, span), batch.request.endpoint).custom_id
         error = LineError(code, message, custom_id=custom_id)
-        return LineResult(number, False, failed(number, error))
+        return LineResult(number, False, failed(span.line, error))
 
     def _finalize(self, batch: RunningBatch, status: BatchStatus) -> None:
         """Write the result files, unless another run does, and end the batch."""
@@ -205,14 +205,13 @@ class BatchRunner:
     def _write(self, batch: RunningBatch, status: BatchStatus) -> None:
         facts = {"status": BatchStatus.FINALIZING, "finalizing_at": int(time.time())}
         self._store.change(batch.id, facts)
-        index = unpack(self._store.index(batch.id))
+        index = LineIndex(self._store.index(batch.id))
 
         def unfinished(number: int) -> LineResult | None:
             if status is not BatchStatus.EXPIRED:
                 return None
             message = "The batch expired before this line ran."
-            part = (index[number], index[number + 1])
-            return self._unrun(batch, number, part, "batch_expired", message)
+            return self._unrun(batch, number, index[number], "batch_expired", message)
 
         seconds = min(batch.request.file_seconds or self._files.ttl, self._files.ttl)
         self._writer.write(batch, self._state(batch), seconds, unfinished)

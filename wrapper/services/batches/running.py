@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wrapper.services.batches.batch import WINDOW_SECONDS, BatchRequest
 from wrapper.services.batches.line import LineError, cleaned
+from wrapper.services.batches.line_index import LineSpan
 from wrapper.services.files.file import StoredFile
 from wrapper.services.files.service import FileService
 from wrapper.services.jobs.running import RunningJob
@@ -36,9 +37,9 @@ class RunningBatch:
     def expired(self) -> bool:
         return time.time() >= self.job.job.created_at + WINDOW_SECONDS
 
-    def read(self, files: FileService, begin: int, end: int) -> bytes:
-        """Return the line between these bytes of the file. Raises LineError if it is deleted."""
-        pieces = files.read(self.file, begin, end) if self.file else None
+    def read(self, files: FileService, span: LineSpan) -> bytes:
+        """Return a line of the file. Raises LineError if the file is deleted."""
+        pieces = files.read(self.file, span.begin, span.end) if self.file else None
         if pieces is None:
             raise LineError("file_not_found", "The input file was deleted while the batch ran.")
         try:

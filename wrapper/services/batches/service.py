@@ -7,7 +7,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
-from wrapper.errors import BatchNotFound, InvalidRequest, RateLimited
+from wrapper.errors import (
+    BatchEnded,
+    BatchNotFound,
+    InvalidRequest,
+    RateLimited,
+    StoredFileNotFound,
+)
 from wrapper.services.batches.batch import (
     ENDED,
     KIND,
@@ -55,15 +61,8 @@ class BatchService:
 
     def create(self, owner: str, request: BatchRequest) -> BatchView:
         """Begin a batch. Raises InvalidRequest, QuotaExceeded, RateLimited or Unavailable."""
-        file = self._files.find(owner, request.input_file_id)
+        self._check_input(owner, request.input_file_id)
         self._files.check_room(owner)  # as its results are stored whatever they take
-        if file.purpose != "batch":
-            raise InvalidRequest(
-                f"input_file_id: the purpose of this file is {file.purpose!r}; upload it with the "
-                "purpose batch.",
-                param="input_file_id",
-                code="invalid_value",
-            )
         id_, now = f"{PREFIX}{secrets.token_hex(16)}", time.time()
         ttl = self._files.ttl
         self._store.forget(now)
@@ -103,15 +102,15 @@ class BatchService:
     def cancel(self, owner: str, id_: str) -> BatchView:
         """Cancel a batch; its lines that run end within a second.
 
-        Raises BatchNotFound, or InvalidRequest if it has ended otherwise.
+        Raises BatchNotFound, or BatchEnded if it has ended otherwise.
         """
         view = self.read(owner, id_)
         status = view.status
         if status in ENDED and status != "cancelled":
-            raise InvalidRequest(
-                f"batch_id: a batch that is {status} cannot be cancelled.",
+            raise BatchEnded(
+                f"Cannot cancel a batch with status {status.value!r}.",
                 param="batch_id",
-                code="invalid_value",
+                retry=False,  # which libraries do with other conflicts
             )
         if not view.state.facts.get("cancelling_at"):
             self._store.change(id_, {"cancelling_at": int(time.time())})
@@ -136,6 +135,20 @@ class BatchService:
 
     def close(self) -> None:
         self._store.close()
+
+    def _check_input(self, owner: str, id_: str) -> None:
+        """Raise InvalidRequest or StoredFileNotFound if no file of the owner's can be the input."""
+        try:
+            file = self._files.find(owner, id_)
+        except StoredFileNotFound as error:
+            raise error.replace(param="input_file_id") from None
+        if file.purpose != "batch":
+            raise InvalidRequest(
+                f"input_file_id: the purpose of this file is {file.purpose!r}; upload it with the "
+                "purpose batch.",
+                param="input_file_id",
+                code="invalid_value",
+            )
 
     def _view(self, view: JobView) -> BatchView:
         id_ = view.job.id

@@ -65,6 +65,7 @@ CLEAR = """
 DELETE FROM batch_lines WHERE rowid IN (SELECT rowid FROM batch_lines WHERE batch = ? LIMIT ?)
 """
 CLEARED_AT_ONCE = 100
+FORGOTTEN = "SELECT id FROM batches WHERE forget_at <= ?"
 TAKE_OVER = "UPDATE batches SET finalizer = ? WHERE id = ? AND finalizer = ?"
 
 
@@ -165,6 +166,8 @@ class SqliteBatchStore:
         return str(row[0]) if row else ""
 
     def delete(self, id_: str) -> None:
+        self.clear(id_)
+        # With the lines that were claimed or refused meanwhile.
         with self._file.changing() as connection:
             connection.execute("DELETE FROM batch_lines WHERE batch = ?", (id_,))
             connection.execute("DELETE FROM batches WHERE id = ?", (id_,))
@@ -177,10 +180,12 @@ class SqliteBatchStore:
                 connection.executescript("PRAGMA incremental_vacuum")  # `execute` frees one page
 
     def forget(self, now: float) -> None:
-        old = "SELECT id FROM batches WHERE forget_at <= ?"
-        with self._file.changing() as connection:
-            connection.execute(f"DELETE FROM batch_lines WHERE batch IN ({old})", (now,))  # noqa: S608
-            connection.execute("DELETE FROM batches WHERE forget_at <= ?", (now,))
+        with self._file.opened() as connection:
+            ids = connection.execute(
+                "SELECT id FROM batches WHERE forget_at <= ?", (now,)
+            ).fetchall()
+        for (id_,) in ids:
+            self.delete(id_)
 
     def close(self) -> None:
         self._file.close()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wrapper.services.batches.batch import LineResult
-from wrapper.services.batches.line import LONGEST_LINE, LineError, failed, load_line, pack, split
+from wrapper.services.batches.line import LONGEST_LINE, LineError, failed, load_line, split
+from wrapper.services.batches.line_index import pack
 
 MOST_LINES = 50_000
 # The bytes of results of bad lines that are kept in memory, and those of one more.
@@ -60,19 +61,19 @@ def validate(pieces: Iterable[bytes], size: int, endpoint: str, refuse: Refuse) 
 
     Raises TooManyLines, and what *refuse* raises.
     """
-    begins: list[int] = []
+    begins: list[tuple[int, int]] = []
     refusals = _Refusals(refuse)
     seen: set[bytes] = set()
     pauses = _Pauses()
-    for number, (begin, data) in enumerate(split(_counted(pieces))):
+    for number, (begin, line, data) in enumerate(split(_counted(pieces))):
         if number == MOST_LINES:
             raise TooManyLines
-        begins.append(begin)
+        begins.append((begin, line))
         pauses.take()
         try:
             _check(data, endpoint, seen)
         except LineError as error:
-            refusals.add(LineResult(number, False, failed(number, error)))
+            refusals.add(LineResult(number, False, failed(line, error)))
     refusals.flush()
     return Validated(pack(begins, size), len(begins), refusals.count)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis
@@ -161,6 +162,29 @@ def test_when_a_batch_is_forgotten(tmp_path):
     store.forget(100.0)
     assert store.read(BATCH) is None
     assert store.results(BATCH, 0, 10)[0] == []
+    store.close()
+
+
+def test_deletion_of_many_lines(tmp_path, monkeypatch):
+    """The lines of a batch are deleted in parts, as nobody else can write meanwhile."""
+    monkeypatch.setattr(sqlite_store, "CLEARED_AT_ONCE", 10)
+    store = SqliteBatchStore(str(tmp_path / "jobs.db"))
+    changing, left = store._file.changing, []
+
+    @contextmanager
+    def count():
+        with changing() as connection:
+            left.append(connection.execute("SELECT count(*) FROM batch_lines").fetchone()[0])
+            yield connection
+
+    for forgotten in (True, False):
+        store.create(BATCH, 100.0)
+        store.refuse(BATCH, [LineResult(number, False, b"") for number in range(50)])
+        monkeypatch.setattr(store._file, "changing", count)
+        store.forget(100.0) if forgotten else store.delete(BATCH)
+        monkeypatch.undo()
+        assert store.read(BATCH) is None
+    assert left == [0, 0]
     store.close()
 
 

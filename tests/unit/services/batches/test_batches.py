@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.support.batch_process import ALICE, BatchProcess, answer, line
 from tests.support.server import eventually
 from wrapper.errors import (
+    BatchEnded,
     BatchNotFound,
     InvalidRequest,
     QuotaExceeded,
@@ -23,7 +26,8 @@ from wrapper.errors import (
 from wrapper.services.batches import lines as line_runs
 from wrapper.services.batches import runner, running, validation
 from wrapper.services.batches.batch import BatchRequest, LineResult
-from wrapper.services.batches.line import LONGEST_CUSTOM_ID, pack
+from wrapper.services.batches.line import LONGEST_CUSTOM_ID
+from wrapper.services.batches.line_index import pack
 from wrapper.services.batches.validation import validate
 from wrapper.services.files.store import Room
 from wrapper.services.jobs import consumer, deferred, queue, redis_queue, upkeep
@@ -117,7 +121,7 @@ BAD = [
     (line(""), "missing_required_parameter", "custom_id"),
     (line("i" * (LONGEST_CUSTOM_ID + 1)), "missing_required_parameter", "custom_id"),
     (line("m", method="GET"), "invalid_method", "method"),
-    (line("u", url="/v1/responses"), "invalid_url", "url"),
+    (line("u", url="/v1/responses"), "url_mismatch", "url"),
     (line("b", body=[]), "invalid_type", "body"),
     (line("s", body={"stream": True}), "unsupported_parameter", "body.stream"),
     (line("g", body={"background": True}), "unsupported_parameter", "body.background"),
@@ -135,10 +139,25 @@ def test_bad_lines(start):
     assert [each["custom_id"] for each in output] == ["n0", "last"]
     shown = [(each["error"]["code"], each["error"]["param"]) for each in errors]
     assert shown == [(code, param) for _, code, param in BAD]
-    assert [each["error"]["line"] for each in errors] == list(range(2, 2 + len(BAD)))
+    assert [each["error"]["line"] for each in errors] == list(range(2, 2 + 2 * len(BAD), 2))
     assert (errors[3]["custom_id"], errors[8]["custom_id"]) == (None, "m")
     assert process.ended(id_)["request_counts"] == {"total": 17, "completed": 2, "failed": 15}
     assert sorted(process.asked) == ["last", "n0"]
+
+
+def test_results_on_one_line(start):
+    """A reader that ends lines at other characters than a newline gets whole lines, too."""
+    ends = "a\x85b\u2028c\u2029d"
+    answered = json.dumps({"text": ends}, ensure_ascii=False).encode()
+    process = start(lambda body, gone: replace(answer(), chunks=iter([answered])))
+    id_ = process.create(line(ends), line("n1" + ends, url="/v1/responses"))
+    body = process.ended(id_)
+    for fact, custom_id in (("output_file_id", ends), ("error_file_id", "n1" + ends)):
+        content = b"".join(process.files.read(process.files.find(ALICE.name, body[fact])))
+        (only,) = content.decode().splitlines()
+        assert json.loads(only)["custom_id"] == custom_id
+    (output,), _ = process.results(id_)
+    assert output["response"]["body"] == {"text": ends}
 
 
 def test_many_bad_lines(start, monkeypatch):
@@ -169,7 +188,7 @@ def test_bad_files(start, monkeypatch):
     bodies = [process.ended(id_) for id_ in ids]
     assert {body["status"] for body in bodies} == {"failed"}
     codes = [body["errors"]["data"][0]["code"] for body in bodies]
-    assert codes == ["empty_file", *["too_many_requests"] * 2, "file_not_found"]
+    assert codes == ["empty_file", *["too_many_tasks"] * 2, "file_not_found"]
     assert all(body["failed_at"] for body in bodies)
     assert process.asked == []
 
@@ -446,7 +465,7 @@ def test_cancel_of_what_has_ended(start):
     process = start()
     id_ = process.create(*lines(1))
     process.ended(id_)
-    with pytest.raises(InvalidRequest, match="completed cannot be cancelled"):
+    with pytest.raises(BatchEnded, match="Cannot cancel a batch with status 'completed'"):
         process.batches.cancel(ALICE.name, id_)
 
 
@@ -485,7 +504,7 @@ def test_a_worker_that_dies_at_the_end(start, monkeypatch):
     monkeypatch.setattr("wrapper.services.jobs.upkeep.LEASE", 0.0)
     dead = start(run=False)
     id_ = dead.create(*lines(1))
-    dead.store.begin(id_, pack([0], 1), 1, 0, {"status": "completed"})
+    dead.store.begin(id_, pack([(0, 1)], 1), 1, 0, {"status": "completed"})
     dead.store.claim(id_, "worker_dead")
     dead.store.finish(id_, "worker_dead", LineResult(0, True, b"{}"))
     assert dead.job_store.begin(id_, "worker_dead", time.time() - 1)
@@ -596,16 +615,20 @@ def test_a_crash(start):
 
 
 def test_a_deleted_input(start):
-    """If the input is deleted meanwhile, the lines that have not begun are errors."""
+    """If the input is deleted meanwhile, the lines that have not begun are errors.
+
+    Their numbers are those in the file, where empty lines count.
+    """
     gate = Gate()
     process = start(gate, most=1)
-    id_ = process.create(*lines(3))
+    id_ = process.create(line("n0"), b"\n", line("n1"), b" \r\n", line("n2"))
     assert gate.entered.wait(SECONDS)
     process.files.delete(ALICE.name, process.view(id_).request.input_file_id)
     gate.opened.set()
     output, errors = process.results(id_)
     assert len(output) == 1
-    assert {each["error"]["code"] for each in errors} == {"file_not_found"}
+    shown = [(each["error"]["code"], each["error"]["line"]) for each in errors]
+    assert shown == [("file_not_found", 3), ("file_not_found", 5)]
 
 
 def test_a_lost_claim(start):
