@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, request
 
+from wrapper.errors import BatchNotFound
+from wrapper.json_text import Json
 from wrapper.routes.context import current_gateway, principal
 from wrapper.routes.json_body import load
 from wrapper.routes.json_response import reply
@@ -42,7 +46,10 @@ def list_batches() -> Response:
     page: schemas.BatchPage = load_data(schemas.BATCH_PAGE, request.args.to_dict())
     service, owner = _service(), principal().name
     listed = page_of([{"id": id_} for id_ in service.ids(owner)], page.after, page.limit)
-    bodies = [service.read(owner, item["id"]).body() for item in listed["data"]]
+    bodies: list[Json] = []
+    for item in listed["data"]:
+        with suppress(BatchNotFound):  # it has just expired
+            bodies.append(service.read(owner, item["id"]).body())
     return reply({**listed, "data": bodies})
 
 

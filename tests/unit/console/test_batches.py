@@ -134,8 +134,8 @@ def test_cancel_what_has_ended(team, ann):
     """A batch that has completed cannot be cancelled, which is a notice in the page."""
     batch = done(team, "ann", "one")
     answer = ann.change("POST", f"{BATCHES}/cancel", id=batch["id"])
-    assert answer.status_code == 400
-    assert "cannot be cancelled" in answer.text
+    assert answer.status_code == 409
+    assert "Cannot cancel a batch" in answer.text
 
 
 def test_cancel_needs_a_token(team, ann):

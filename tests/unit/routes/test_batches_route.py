@@ -117,3 +117,11 @@ def test_pages(server, file_id):
     body = get(server, f"?after={ids[1]}").json
     assert ([each["id"] for each in body["data"]], body["has_more"]) == (ids[2:], False)
     assert error_of(get(server, "?limit=101"), 400)["param"] == "limit"
+
+
+def test_a_batch_that_expires_while_it_is_listed(server, file_id, monkeypatch):
+    """A list has the other batches, and is not refused."""
+    id_ = create(server, input_file_id=file_id).json["id"]
+    service = server.app.extensions["wrapper"].batches
+    monkeypatch.setattr(service, "ids", lambda owner: ["batch_gone", id_])
+    assert [each["id"] for each in get(server).json["data"]] == [id_]
