@@ -100,7 +100,7 @@ _NOTES = (
     ),
     NoteHeader(
         "x-failed-models",
-        "The models that failed before another one answered (`fallback_models`).",
+        "The models that failed before another one was asked (`fallback_models`).",
         "failed_models",
     ),
     NoteHeader(

@@ -128,10 +128,11 @@ class Run:
 
         Once the model or a call that the client has approved has begun, the client's library must
         not send the request again by itself: what the model did costs money, and what tools did
-        cannot be undone.
+        cannot be undone. The error is the last model's, so the client learns which failed before.
         """
         retry = False if used_tools or self._log.timing.has_begun else error.retry
-        return error.replace(retry=retry, recorded=True)
+        failed = Notes(failed_models=self._notes.failed_models)
+        return error.replace(retry=retry, recorded=True, notes=failed | error.notes)
 
     def _gather(self, index: int, event: Event) -> None:
         if isinstance(event, Noted):
