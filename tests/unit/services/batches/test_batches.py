@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
@@ -153,7 +153,8 @@ def test_results_on_one_line(start):
     id_ = process.create(line(ends), line("n1" + ends, url="/v1/responses"))
     body = process.ended(id_)
     for fact, custom_id in (("output_file_id", ends), ("error_file_id", "n1" + ends)):
-        content = b"".join(process.files.read(process.files.find(ALICE.name, body[fact])))
+        with closing(process.files.read(process.files.find(ALICE.name, body[fact]))) as pieces:
+            content = b"".join(pieces)
         (only,) = content.decode().splitlines()
         assert json.loads(only)["custom_id"] == custom_id
     (output,), _ = process.results(id_)
