@@ -131,6 +131,18 @@ def test_refusals(team):
     assert shown(team["bob"], status="failed") == ["req-bad", "req-odd", "req-failed"]
 
 
+def test_withheld_errors(team):
+    """Where nothing is left of an error's text, the page says why."""
+    details = {"error": "<101 characters>"}
+    texts = ("req-w", "bob", "", "", "permission_denied", today())
+    row = FinishedRequest(*texts, time.time(), Amounts(), details)
+    team["gateway"].observers.history._store.append([row], 0)
+    page = text_of(team["eve"], id="req-w")
+    assert "kept only with LOG_PROMPTS=true" in page
+    assert "101 characters" not in page
+    assert ">permission denied</span>" in page
+
+
 def test_strangers(team):
     """Requests without a valid key are not kept, so that nobody can fill the history."""
     client = team["eve"].client.application.test_client()

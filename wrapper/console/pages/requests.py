@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ DAYS = 7
 STATUSES = {"": "any", DONE: "done", FAILED: "failed", CLIENT_GONE: "client left"}
 # What a request waits for before the model is asked.
 WAITS = {"queue_ms": "Queue", "lease_ms": "Process", "configure_ms": "Set-up"}
+# All of an error's text, where that may quote the request.
+HIDDEN = re.compile(r"<\d+ characters>")
+WITHHELD = "Its text may quote the request, and is kept only with LOG_PROMPTS=true."
 NOTES = {
     "adapted_params": "Adapted",
     "retried_params": "Asked again for",
@@ -73,11 +77,17 @@ def _row(finished: FinishedRequest) -> dict[str, Any]:
         "request": finished,
         "tone": {DONE: "good", CLIENT_GONE: "muted"}.get(finished.outcome, "bad"),
         "status": STATUSES.get(finished.outcome, finished.outcome),
+        "error": _error(details.get("error", "")),
         "amounts": _amounts(finished.amounts),
         "parts": list(_parts(details)),
         "tools": [(n, ToolCounts(*counts)) for n, counts in details.get("tools", {}).items()],
         "notes": [(title, details[name]) for name, title in NOTES.items() if name in details],
     }
+
+
+def _error(text: str) -> str:
+    """Return an error's text, or why there is none."""
+    return WITHHELD if HIDDEN.fullmatch(text) else text
 
 
 def _amounts(amounts: Amounts) -> dict[str, Any]:

@@ -45,7 +45,7 @@ export class Options {
     const { session } = this.form.elements;
     session.readOnly = models.length > 1;
     if (session.readOnly) session.value = "";
-    session.placeholder = session.readOnly ? "none: two models share no session" : "none";
+    session.placeholder = session.readOnly ? "none for two models" : "none";
     this.tools.hidden = profile !== "agent";
     document.querySelector("#chosen").textContent = [models.join(" and "), profile].join(" · ");
   }
