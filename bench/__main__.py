@@ -8,6 +8,7 @@ missed, and with 2 if the machine is too noisy to judge.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.bare_process import BareProcess, ClaudePrint, printed
+from bench.bare_turns import LATE, BareTurn, RepeatedTurn
 from bench.batches import BatchRound, batches
 from bench.contenders import AgentTurn, Contender, Gateway, LongConversation, UpstreamDirect
 from bench.cost import cost
@@ -31,7 +33,7 @@ from bench.picture import draw
 from bench.promises import promises
 from bench.report import report
 from bench.results import AT_ONCE, TOO_NOISY, Results, judge
-from bench.sessions import LATE, LaterTurn, SentAgain, SessionTurn
+from bench.sessions import SentAgain, SessionTurn
 from bench.targets import AS_IT_COMES, PRINT
 from bench.upstream import serving
 from tests.support import cli
@@ -195,9 +197,10 @@ def later_turns(folder: Path, url: str) -> Iterator[Contender]:
     yield gateway
     plain = profiles["plain"]
     yield ClaudePrint(PRINT, [binary, *printed(plain)], plain.variables, folder / "print")
-    for profile in ("agent", "plain"):
-        yield LaterTurn(binary, profiles[profile], folder / "bare")
-        yield from (SessionTurn(gateway, profile, number) for number in (2, LATE))
+    yield RepeatedTurn(binary, plain, folder / "bare")
+    for profile, number in itertools.product(("agent", "plain"), (2, LATE)):
+        yield BareTurn(binary, profiles[profile], folder / "bare", number)
+        yield SessionTurn(gateway, profile, number)
     for turns in (1, LATE):
         yield from (SentAgain(gateway, turns, goes_on=goes_on) for goes_on in (True, False))
 

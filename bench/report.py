@@ -67,7 +67,9 @@ def _single_turns(results: Results) -> str:
 def _later_turns(results: Results) -> str:
     return f"""## Later turns of a session ({len(results.sessions)} rounds)
 
-Each turn of a session found the process of the previous one parked. "Sent again" are conversations
+Each turn of a session found the process of the previous one parked. `bare process`, with the number
+of a turn, is warm, and gets the frames that the gateway sends in that turn; "the same again" is the
+first question, repeated, and the reference of `gateway` above. "Sent again" are conversations
 without a session, sent whole each time; those that continue found their process, too. Their bodies
 are those of a fresh process, so as much is read from the prompt cache.
 

@@ -1,21 +1,12 @@
-"""The contenders for later turns: of a session, of a conversation sent again, of a bare process."""
+"""The contenders for later turns: of a session, and of a conversation sent again."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
-from bench.answer import EXPECTED, QUESTION, Timing, WrongAnswer
-from bench.bare_process import BOOT_SECONDS, converse, opening
+from bench.answer import EXPECTED, Timing, WrongAnswer
+from bench.bare_turns import LATE
 from bench.contenders import MESSAGES, Gateway
-from tests.support.server import MODEL
-from wrapper.services.claude.processes.process import Process
-from wrapper.services.claude.processes.profiles import Profile
-from wrapper.services.claude.processes.state import ProcessState, clear
-from wrapper.services.claude.protocol import frames
-from wrapper.services.turn import Message, Turn
-
-LATE = 60
 
 
 class SessionTurn:
@@ -96,24 +87,3 @@ class SentAgain:
         if self._goes_on:
             self._messages += [*MESSAGES, {"role": "assistant", "content": EXPECTED}]
         return timing
-
-
-class LaterTurn:
-    """A bare process that has run turns before, configured with the gateway's own frames."""
-
-    def __init__(self, binary: str, profile: Profile, root: Path):
-        self.name = f"bare process, {profile.name}, later turn"
-        self._turn = Turn(MODEL, (Message("user", (QUESTION,)),), profile=profile.name)
-        self._process = Process(profile, binary, root)
-        self._process.boot(BOOT_SECONDS, early=profile.alike)
-        converse(self._process, self._turn, opening(self._process, self._turn))
-
-    def prepare(self) -> None:
-        if self._process.profile.budgeted and not clear(self._process, ProcessState()):
-            raise RuntimeError(f"{self.name}: the process could not be cleared")
-
-    def ask(self) -> Timing:
-        return converse(self._process, self._turn, frames.settings(self._turn))
-
-    def close(self) -> None:
-        self._process.stop()

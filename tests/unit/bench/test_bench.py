@@ -22,6 +22,7 @@ from bench.targets import (
     MIB,
     NOISE,
     PRINT,
+    REPEATED,
     TARGETS,
     Target,
     checks,
@@ -202,9 +203,9 @@ def test_checks_are_reached_at_their_bounds():
 
 def sessions_of(late, fresh):
     """Return a round of later turns: the latest takes *late* seconds, a first one *fresh*."""
-    firsts = {PRINT: 1.0, GATEWAY: fresh}
+    firsts = {PRINT: 1.0, GATEWAY: fresh, REPEATED: 0.1}
     for profile in ("agent", "plain"):
-        firsts[f"bare process, {profile}, later turn"] = 0.1
+        firsts |= {f"bare process, {profile}, turn {number}": 0.1 for number in (2, 60)}
         firsts |= {f"session, {profile}, turn 2": 0.1, f"session, {profile}, turn 60": late}
     return [{name: Timing(first, first) for name, first in firsts.items()}]
 
@@ -285,7 +286,7 @@ def test_status(measured, status, word):
 
 
 def test_turns_alone():
-    """A recycled process's turn is compared with a bare process's later one, a fresh with cold."""
+    """Turns on recycled processes are compared with a bare one's, those on fresh ones with cold."""
     single = rounds_of(gateway=[0.11, 0.13])
     recycled, fresh = turn_checks(single, sessions_of(late=0.1, fresh=0.36))
     assert recycled.reached
