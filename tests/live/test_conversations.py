@@ -70,17 +70,21 @@ def test_killed(remembering, upstream, new_session, profile):
     assert session.stats()["resumed_turns"] == 2  # the second and the last
 
 
+@pytest.fixture(scope="module")
+def unparked(_servers):
+    return _servers(MAX_PARKED="0").wait()
+
+
 @pytest.mark.parametrize("profile", PROFILES)
-def test_nothing_parked(serve, upstream, new_session, profile):
+def test_nothing_parked(unparked, upstream, new_session, profile):
     """With MAX_PARKED=0 no process is parked and nothing is forgotten."""
-    server = serve(MAX_PARKED="0", DEFAULT_PROFILE=profile, POOL_SIZE_OTHER="0").wait()
-    session = new_session(server, profile)
+    session = new_session(unparked, profile)
     session.ask(remember("a"))
     ask_both_ways(session, upstream, remember("b"))
     assert session.ask("[[recall]]").text == "a b"
     stats = session.stats()
     assert (stats["turns"], stats["resumed_turns"], stats["parked_processes"]) == (3, 0, 0)
-    server.at_rest()
+    unparked.at_rest()
 
 
 @pytest.mark.parametrize("profile", PROFILES)

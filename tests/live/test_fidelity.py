@@ -498,21 +498,24 @@ def test_every_kind_of_content_has_a_case():
     assert beside >= {"role", "content", "name", "refusal", "tool_call_id", *CALL_FIELDS}
 
 
+@pytest.fixture(scope="module")
+def elsewhere(_servers):
+    return _servers().wait()
+
+
 @pytest.mark.parametrize("profile", ["plain", "agent"])
-def test_follow_up_elsewhere(serve, upstream, profile):
+def test_follow_up_elsewhere(gateway, elsewhere, upstream, profile):
     """A call's result may go to a gateway that never saw the call, as after a restart."""
     more = {"tools": tools(WEATHER), "claude": {"profile": profile}}
-    first, second = (serve(POOL_SIZE="1", POOL_SIZE_OTHER="1") for _ in range(2))
     asked = {"role": "user", "content": f"{ASKED} [[say Take a hat.]]"}
-    status, body = first.wait().ask("", messages=[asked], **more)
+    status, body = gateway.ask("", messages=[asked], **more)
     assert status == 200, body
     called = body["choices"][0]["message"]
     call_id = called["tool_calls"][0]["id"]
     messages = [asked, called, {"role": "tool", "tool_call_id": call_id, "content": "Sunny."}]
     upstream.clear()
-    first.ask("", messages=messages, **more)
-    first.stop()
-    status, body = second.wait().ask("", messages=messages, **more)
+    gateway.ask("", messages=messages, **more)
+    status, body = elsewhere.ask("", messages=messages, **more)
     assert (status, body["choices"][0]["message"]["content"]) == (200, "Take a hat.")
     seen, unseen = (normalised(request.body) for request in upstream.requests)
     assert unseen == seen

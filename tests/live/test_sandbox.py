@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import LEAN
 from tests.support import cli
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import Server, alive, eventually
@@ -23,10 +24,12 @@ from wrapper.settings import SESSION_DIR_OF_USER
 NOBODY = "nobody"
 KEY = "sk-test-0123456789"
 OPENED = {"CLAUDE_ALLOWED_TOOLS": "Bash"}
+# Confined processes have to pass the trials, too; test_start.py tests that the usual ones do.
+TRIED = {"TRIALS": "true"}
 KINDS: dict[str, dict[str, str]] = {
     "nothing": {},
-    "sandbox": {"CLAUDE_SANDBOX": "true"},
-    "user": {"CLAUDE_USER": NOBODY, **OPENED},
+    "sandbox": {"CLAUDE_SANDBOX": "true", **TRIED},
+    "user": {"CLAUDE_USER": NOBODY, **OPENED, **TRIED},
     "unsandboxed": {"ALLOW_UNSANDBOXED_BASH": "true", **OPENED},
 }
 
@@ -82,7 +85,7 @@ class ConfinedGateway:
             (folder / "t").mkdir()  # the sandbox's sockets need a short path
             short = {"TMPDIR": str(folder / "t")}
             variables = {**binary, **sessions, **short, **KINDS[kind], **settings}
-            server = Server(folder / "server", upstream_url, **variables)
+            server = Server(folder / "server", upstream_url, **{**LEAN, **variables})
             stack.callback(server.stop)
             return server
 
@@ -322,7 +325,7 @@ def test_another_user_with_default_paths(the_upstream):
         own = {"CLAUDE_CLI_PATH": runnable(folder), "HOME": str(folder), **KINDS["user"]}
         for start in ("first", "second"):
             (folder / start).mkdir()
-            server = Server(folder / start, the_upstream.url, POOL_SIZE="1", **own)
+            server = Server(folder / start, the_upstream.url, **{**LEAN, **own})
             stack.callback(server.stop)
             works_as_nobody(server.wait(), start)
             server.stop()

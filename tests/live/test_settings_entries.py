@@ -93,7 +93,7 @@ def test_broken_file(refused, tmp_path):
     assert "hush-hush" not in output
 
 
-@some_entries
+@pytest.mark.parametrize("refused", SOME[:1], indirect=True)
 def test_directory(refused, tmp_path):
     """A directory in the file's place is refused."""
     (tmp_path / ".env").mkdir()

@@ -15,7 +15,7 @@ from tests.support.faults import program, wait_for
 from tests.support.server import DEADLINE, eventually
 from tests.support.socket_client import Client, request
 
-HELLO = [{"role": "user", "content": "hello"}]
+NO_PROCESSES = {"POOL_SIZE": "0", "POOL_SIZE_OTHER": "0"}
 REFUSALS = [
     ({"HOST": "0.0.0.0"}, (), "API_KEY: HOST=0.0.0.0 can be reached from other machines"),
     ({}, ("-b", "0.0.0.0:0"), "API_KEY: 0.0.0.0:0 can be reached from other machines"),
@@ -38,7 +38,7 @@ def test_refused(serve, variables, arguments, mend):
 
 def test_misspelt_variable(serve):
     """A variable that is almost a setting's is a warning, which does not show its value."""
-    server = serve(APIKEY="hush-hush").listen()
+    server = serve(APIKEY="hush-hush", **NO_PROCESSES).listen()
     warning = "APIKEY in the environment is not a setting; did you mean API_KEY?"
     assert eventually(lambda: warning in server.log())
     assert "hush-hush" not in server.log()
@@ -83,7 +83,7 @@ def test_old_cli_in_the_path(serve, tmp_path):
     old.write_text("#!/bin/sh\necho '2.1.200 (Claude Code)'\n")
     old.chmod(0o755)
     folders = f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    server = serve(CLAUDE_CLI_PATH="", PATH=folders).wait()
+    server = serve(CLAUDE_CLI_PATH="", PATH=folders, POOL_SIZE_OTHER="0").wait()
     assert server.ask("hello")[0] == 200
     log = server.log()
     assert f"{old}: This Claude Code (2.1.200) is older than 2.1.302" in log
@@ -125,7 +125,7 @@ def test_cli_that_goes_away(serve, tmp_path):
     """If the CLI is removed later, callers get a 503 without its path, and the log one error."""
     link = tmp_path / "claude"
     link.symlink_to(cli.current())
-    server = serve(CLAUDE_CLI_PATH=str(link), POOL_SIZE="0", POOL_SIZE_OTHER="0").wait()
+    server = serve(CLAUDE_CLI_PATH=str(link), **NO_PROCESSES).wait()
     link.unlink()
     answers = [server.ask("hello") for _ in range(2)]
     assert [(status, body["error"]["code"]) for status, body in answers] == [
@@ -139,15 +139,9 @@ def test_cli_that_goes_away(serve, tmp_path):
     assert eventually(lambda: server.ask("hello")[0] == 200)
 
 
-def test_exposed_with_a_key(serve):
-    """With a key the gateway serves other machines."""
-    server = serve(HOST="0.0.0.0", API_KEY="the-key").listen()
-    assert server.call("GET", "/health")[0] == 200
-
-
 def test_all_origins_without_a_key(serve):
     """CORS_ORIGINS=* without a key is a warning, and sends no CORS headers."""
-    server = serve(CORS_ORIGINS='["*"]').listen()
+    server = serve(CORS_ORIGINS='["*"]', **NO_PROCESSES).listen()
     assert eventually(lambda: "CORS_ORIGINS" in server.log())
     foreign = {"Origin": "https://evil.example"}
     status, headers, _ = server.call("GET", "/v1/health", headers=foreign)
@@ -169,12 +163,12 @@ def test_foreign_host(gateway, upstream, host):
 
 @pytest.fixture(scope="module")
 def keyed(_servers):
-    """A gateway with an API_KEY."""
-    return _servers(API_KEY="the-key").wait()
+    """A gateway that serves other machines, with an API_KEY."""
+    return _servers(HOST="0.0.0.0", API_KEY="the-key", POOL_SIZE_OTHER="0").wait()
 
 
 def test_api_key(keyed, upstream):
-    """With API_KEY requests need it, in either header; /health does not."""
+    """With API_KEY, also on other machines' addresses, requests need it; /health does not."""
     server = keyed
     assert server.ask("hello")[0] == 401
     assert server.ask("hello", headers={"Authorization": "Bearer wrong"})[0] == 401
