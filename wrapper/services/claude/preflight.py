@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import stat
 import tempfile
@@ -148,9 +147,10 @@ def _readable(user: UnixUser, settings: Settings) -> Iterator[str]:
         "USAGE_DB": settings.usage_db,
         ".env": ".env",
     }
-    for setting, name in files.items():
-        path = Path(name).expanduser().absolute()
-        if name and path.is_file() and user.can("r", path):
+    paths = {setting: Path(name).expanduser().absolute() for setting, name in files.items() if name}
+    readable = user.among("r", (path for path in paths.values() if path.is_file()))
+    for setting, path in paths.items():
+        if path in readable:
             yield f"{setting}: {user.name} (CLAUDE_USER) can read {path}; chmod 600 {path}"
 
 
@@ -171,22 +171,26 @@ def _replaceable(
     }
     with suppress(NoBinary):  # which has been reported
         paths["CLAUDE_CLI_PATH"] = choose(settings, environment).path
-    can_replace = functools.cache(functools.partial(_can_replace, user))
-    for setting, name in paths.items():
-        path = Path(name).expanduser().absolute()
-        way = (path, *path.parents, path.resolve(), *path.resolve().parents) if name else ()
-        if writable := next(filter(can_replace, way), None):
+    ways = {setting: _way(name) for setting, name in paths.items() if name}
+    tried = {path for way in ways.values() for path in way if _replaces(path)}
+    writable = user.among("w", tried)
+    for setting, way in ways.items():
+        if theirs := next((path for path in way if path in writable), None):
             yield (
-                f"{setting}: {user.name} (CLAUDE_USER) can write to {writable}, and so replace "
-                f"{path}; take that right away (chown root, chmod go-w), or set another path"
+                f"{setting}: {user.name} (CLAUDE_USER) can write to {theirs}, and so replace "
+                f"{way[0]}; take that right away (chown root, chmod go-w), or set another path"
             )
 
 
-def _can_replace(user: UnixUser, path: Path) -> bool:
-    """Say whether the user can replace *path*, or what is in it.
+def _way(name: str) -> tuple[Path, ...]:
+    """Return the path called *name* and all directories above it, also behind links."""
+    path = Path(name).expanduser().absolute()
+    return path, *path.parents, path.resolve(), *path.resolve().parents
+
+
+def _replaces(path: Path) -> bool:
+    """Say whether someone who can write to *path* can replace it, or what is in it.
 
     In a directory like /tmp nobody can replace another user's files.
     """
-    if not path.exists() or path.stat().st_mode & stat.S_ISVTX:
-        return False
-    return user.can("w", path)
+    return path.exists() and not path.stat().st_mode & stat.S_ISVTX
