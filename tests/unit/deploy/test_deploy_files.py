@@ -86,9 +86,8 @@ def test_compose(tmp_path):
 @pytest.mark.parametrize("version", [OLDEST_KUBERNETES, NEWEST_KUBERNETES])
 def test_kubernetes(version):
     """The files match the schemas of the oldest and the newest Kubernetes."""
-    for name in ("kubernetes.yaml", "kubernetes-worker.yaml"):
-        arguments = ("-k", version, "--strict", "--quiet", str(DEPLOY / name))
-        check("kubernetes-validate", TOOLS, *arguments)
+    files = [str(DEPLOY / name) for name in ("kubernetes.yaml", "kubernetes-worker.yaml")]
+    check("kubernetes-validate", TOOLS, "-k", version, "--strict", "--quiet", *files)
 
 
 def test_unit(tmp_path):
