@@ -1,6 +1,7 @@
 """Validation of responses against the gateway's OpenAPI document."""
 
 import functools
+from typing import Any
 
 from openapi_schema_validator import OAS31Validator
 
@@ -37,18 +38,29 @@ def closed(document):
     }
 
 
+_documents: dict[tuple[Any, ...], Any] = {}
+
+
+def document_of(app, *, needs_key):
+    """Return the document of *app*. Apps with the same routes share it."""
+    routes = ((rule.endpoint, rule.rule) for rule in app.url_map.iter_rules())
+    key = (needs_key, *routes)
+    if key not in _documents:
+        _documents[key] = build_document(app, needs_key=needs_key)
+    return _documents[key]
+
+
 class ResponseValidator:
     """Validates the responses of an app against its own OpenAPI document."""
 
     def __init__(self, app, *, needs_key=True):
-        self.document = build_document(app, needs_key=needs_key)
-        self._components = {"schemas": closed(self.document)}
-        # Building one takes longer than most validations.
+        self.document = document_of(app, needs_key=needs_key)
+        # A validator resolves each reference into the document only once.
         self.schema = functools.cache(self._schema)
 
     def _schema(self, path, method, status, kind):
         schema = self.described(path, method, status)["content"][kind]["schema"]
-        return OAS31Validator({**schema, "components": self._components})
+        return OAS31Validator({**schema, "components": {"schemas": closed(self.document)}})
 
     def described(self, path, method, status):
         operation = self.document["paths"][path][method]

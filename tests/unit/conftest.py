@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import compiled_once
+from tests.support.clock import Clock
 from wrapper.gateway import Gateway
 from wrapper.services.background.periodic import PeriodicTask
 
 # On a busy machine any example may take long.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+compiled_once.share()
 
 # What tests build: gateways, and the periodic tasks of services, which begin at their first use.
 _built: list[Gateway | PeriodicTask] = []
@@ -60,3 +64,9 @@ def _built_end() -> Iterator[None]:
     before = len(_built)
     yield
     _close(before)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands at 0 until the test sets it."""
+    return Clock()
