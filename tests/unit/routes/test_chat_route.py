@@ -20,6 +20,12 @@ from wrapper.services.turn import Permissions
 pytestmark = pytest.mark.packages
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A server that runs no turn, as all requests are refused."""
+    return ScriptedServer()
+
+
 def test_completion():
     """A request gets a whole answer, with its cost in a header."""
     server = ScriptedServer()
@@ -109,13 +115,12 @@ def test_accept_does_not_matter(accept):
     ids=lambda value: repr(value)[:40],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_bad_requests(fields, param, code, stream):
+def test_bad_requests(shared, fields, param, code, stream):
     """An invalid field is refused with its path before any turn runs, streamed or not."""
-    server = ScriptedServer()
-    error = error_of(server.ask(**{"stream": stream, **fields}), 400)
+    error = error_of(shared.ask(**{"stream": stream, **fields}), 400)
     assert (error["param"], error["code"]) == (param, code)
     assert param in error["message"]
-    assert server.engine.turns == []
+    assert shared.engine.turns == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

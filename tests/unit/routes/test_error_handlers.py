@@ -1,6 +1,7 @@
 """Error handlers: every error is answered in OpenAI's shape."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -47,14 +48,28 @@ def test_wrong_method(method, path, allowed):
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
+class Failing(ScriptedServer):
+    """A server whose turns fail with `error`."""
+
+    error: Any = None
+
+    def __init__(self):
+        super().__init__(script=lambda turn: [self.error])
+
+
+@pytest.fixture(scope="module")
+def failing():
+    return Failing()
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_error(kind, stream):
+def test_every_error(failing, kind, stream):
     """An error before the answer begins is an error status in OpenAI's shape, streamed or not."""
-    server = ScriptedServer(kind("Why."))
-    error = error_of(server.ask(stream=stream), kind.status)
+    failing.error = kind("Why.")
+    error = error_of(failing.ask(stream=stream), kind.status)
     assert error == kind("Why.").body()["error"]
-    assert server.engine.running == 0
+    assert failing.engine.running == 0
 
 
 def test_headers_of_errors():

@@ -19,9 +19,22 @@ def pairs(take, kinds=Kind):
     return [(name, value) for kind in kinds for name in PARAMETERS.of(kind) for value in take(name)]
 
 
-def ask(name, value, **settings):
-    server = ScriptedServer(**settings)
-    return server, server.ask(**CASES[name].beside, **{name: value})
+@pytest.fixture(scope="module")
+def servers():
+    """A server without STRICT_PARAMS and one with it, as hundreds would take long to build."""
+    return {strict: ScriptedServer(strict_params=strict) for strict in (False, True)}
+
+
+@pytest.fixture
+def ask(servers):
+    """Return a function that sends a request, and returns its response and its turns."""
+
+    def send(strict=False, **body):
+        server = servers[strict]
+        server.engine.turns.clear()
+        return server.ask(**body), server.engine.turns
+
+    return send
 
 
 def test_every_parameter_of_openai():
@@ -46,9 +59,9 @@ def test_every_field_is_in_the_table():
     ("name", "value"), pairs(lambda name: CASES[name].right, [Kind.HONOURED]), ids=repr
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_honoured(name, value, strict):
+def test_honoured(ask, name, value, strict):
     """An honoured parameter is accepted and named in no header, also under STRICT_PARAMS."""
-    _, response = ask(name, value, strict_params=strict)
+    response, _ = ask(strict, **CASES[name].beside, **{name: value})
     assert response.status_code == 200, response.data
     assert not {IGNORED, CLAMPED} & set(response.headers.keys(lower=True))
 
@@ -57,37 +70,37 @@ def test_honoured(name, value, strict):
     ("name", "value"), pairs(lambda name: CASES[name].right, [Kind.IGNORED]), ids=repr
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_ignored(name, value, stream):
+def test_ignored(ask, name, value, stream):
     """An ignored parameter is accepted and named; STRICT_PARAMS refuses it by its name."""
-    response = ScriptedServer().ask(stream=stream, **{name: value})
+    response, _ = ask(stream=stream, **{name: value})
     assert (response.status_code, response.headers[IGNORED]) == (200, name)
-    server = ScriptedServer(strict_params=True)
-    error = error_of(server.ask(stream=stream, **{name: value}), 400)
+    response, turns = ask(strict=True, stream=stream, **{name: value})
+    error = error_of(response, 400)
     assert (error["param"], error["code"]) == (name, "unsupported_parameter")
-    assert server.engine.turns == []
+    assert turns == []
 
 
 @pytest.mark.parametrize(("name", "value"), pairs(lambda name: CASES[name].wrong), ids=repr)
 @pytest.mark.parametrize("strict", [False, True])
-def test_refused(name, value, strict):
+def test_refused(ask, name, value, strict):
     """An invalid value, or a refused parameter, is a 400 that names the parameter."""
-    server, response = ask(name, value, strict_params=strict)
+    response, turns = ask(strict, **CASES[name].beside, **{name: value})
     error = error_of(response, 400)
     assert error["param"].partition(".")[0] == name
     assert name in error["message"]
     refused = PARAMETERS[name].kind is Kind.REFUSED
     assert (error["code"] == "unsupported_parameter") == refused
-    assert server.engine.turns == []
+    assert turns == []
 
 
 @pytest.mark.parametrize(
     ("name", "value"), pairs(lambda name: (*PARAMETERS[name].neutral, None)), ids=repr
 )
 @pytest.mark.parametrize("model", ["sonnet", NEWEST])
-def test_neutral(name, value, model):
+def test_neutral(ask, name, value, model):
     """A neutral value is always accepted, and never named."""
     body = {"model": model, **CASES[name].beside, name: value}
-    response = ScriptedServer(strict_params=True).ask(**body)
+    response, _ = ask(strict=True, **body)
     if name == "messages":
         error_of(response, 400)
     else:
@@ -95,33 +108,31 @@ def test_neutral(name, value, model):
         assert IGNORED not in response.headers
 
 
-def test_all_names_at_once():
+def test_all_names_at_once(ask):
     """All ignored parameters are named in one header, in the order of the table."""
     body = {name: CASES[name].right[0] for name in PARAMETERS.of(Kind.IGNORED)}
-    response = ScriptedServer().ask(**body, temperature=2)
+    response, _ = ask(**body, temperature=2)
     assert response.headers[IGNORED] == ", ".join(PARAMETERS.of(Kind.IGNORED))
     assert response.headers[CLAMPED] == "temperature"
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_unknown_fields(strict):
+def test_unknown_fields(ask, strict):
     """Fields of neither API are ignored silently, also under STRICT_PARAMS."""
-    response = ScriptedServer(strict_params=strict).ask(
-        min_p=4, chat_template_kwargs={"a": 1}, x=None
-    )
+    response, _ = ask(strict, min_p=4, chat_template_kwargs={"a": 1}, x=None)
     assert response.status_code == 200
     assert IGNORED not in response.headers
 
 
 @pytest.mark.parametrize("temperature", [1.01, 2])
-def test_clamped(temperature):
+def test_clamped(ask, temperature):
     """A temperature above the model's maximum is reduced to it, and named or refused."""
-    server = ScriptedServer()
-    response = server.ask(temperature=temperature)
+    response, turns = ask(temperature=temperature)
     assert (response.status_code, response.headers[CLAMPED]) == (200, "temperature")
     assert IGNORED not in response.headers
-    assert server.engine.turns[0].sampling.temperature is None
-    error = error_of(ScriptedServer(strict_params=True).ask(temperature=temperature), 400)
+    assert turns[0].sampling.temperature is None
+    response, _ = ask(strict=True, temperature=temperature)
+    error = error_of(response, 400)
     assert (error["param"], error["code"]) == ("temperature", "unsupported_value")
 
 
