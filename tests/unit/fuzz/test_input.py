@@ -7,6 +7,7 @@ import codecs
 import json
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -20,6 +21,9 @@ from wrapper.services.events import Started, TextDelta
 
 # Its model's answers fit the schema of the request.
 SERVER = ScriptedServer(script=oblige)
+# Its model plays the steps in SPOKEN.
+SPOKEN: list[Any] = []
+SPEAKER = ScriptedServer(script=lambda turn: list(SPOKEN))
 SETTINGS = settings(max_examples=150)
 LONE = "\ud83d"
 
@@ -95,9 +99,10 @@ _conversation = st.lists(
 
 @pytest.fixture(scope="module", autouse=True)
 def _closed():
-    """Close the server after the last test."""
+    """Close the servers after the last test."""
     yield
-    SERVER.app.extensions["wrapper"].close()
+    for server in (SERVER, SPEAKER):
+        server.app.extensions["wrapper"].close()
 
 
 def send(body):
@@ -246,7 +251,7 @@ def test_parameters(parameters):
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 @given(value=_json)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_each_parameter(name, value):
     """Each parameter with any value is accepted, or refused with its path."""
     body = {**CHAT_BODY, name: value}
@@ -350,11 +355,10 @@ _answers = st.lists(
 @example(["[DONE]", "\n\ndata: [DONE]\n\n"], list(range(2000)))
 def test_framing(answer, cuts):
     """A strict parser gets exactly the model's text, wherever the stream is cut."""
-    deltas = [TextDelta(text) for text in answer]
-    response = ScriptedServer(Started("m"), *deltas, DONE).ask(stream=True)
-    *events, done = parse(response.data, cuts)
+    SPOKEN[:] = [Started("m"), *map(TextDelta, answer), DONE]
+    *events, done = parse(SPEAKER.ask(stream=True).data, cuts)
     assert done == "[DONE]"
     choices = [choice for event in events for choice in json.loads(event)["choices"]]
     assert "".join(choice["delta"].get("content") or "" for choice in choices) == "".join(answer)
-    whole = ScriptedServer(Started("m"), *deltas, DONE).ask()
-    assert whole.json["choices"][0]["message"]["content"] == "".join(answer)
+    whole = SPEAKER.ask().json["choices"][0]["message"]["content"]
+    assert whole == "".join(answer)

@@ -94,11 +94,10 @@ def test_document(path, settings):
     assert info["license"]["identifier"] == "MIT"
 
 
-@pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("settings", [{}, {"api_key": KEY}])
-def test_valid(kind, settings):
-    """The document is valid OpenAPI 3.1."""
-    OpenAPIV31SpecValidator(build_document(app_of(kind, **settings), needs_key=True)).validate()
+@pytest.mark.parametrize(("kind", "needs_key"), [(CREATED, True), (EMBEDDED, False)])
+def test_valid(kind, needs_key):
+    """The document is valid OpenAPI 3.1, with and without keys."""
+    OpenAPIV31SpecValidator(build_document(app_of(kind), needs_key=needs_key)).validate()
 
 
 def test_foreign_callers():

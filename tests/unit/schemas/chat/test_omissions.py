@@ -143,7 +143,7 @@ def leaves(value, path):
             yield f"{path}.{key}", item
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=150)
 @given(st.data(), st.integers(1, 6))
 def test_every_omission(data, number):
     """Each word reaches the model or is named, and each message without content is named."""

@@ -217,7 +217,7 @@ def _compiled(schema):
         return None
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=150)
 @given(composed, leaves, st.lists(candidates, min_size=5, max_size=5))
 def test_nothing_is_lost(schema, definition, objects):
     """The folded schema accepts every object that the original accepts."""

@@ -316,7 +316,7 @@ def words(text):
     return set(text.split())
 
 
-@hypothesis_settings(max_examples=500)
+@hypothesis_settings(max_examples=250)
 @given(st.lists(MESSAGES, min_size=1, max_size=8))
 def test_any_conversation(messages):
     """Messages in any order and form are accepted by the API, and no text is lost."""

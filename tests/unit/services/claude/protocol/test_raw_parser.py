@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wrapper.errors import BadGateway
@@ -145,6 +146,7 @@ def test_any_stream(events):
 
 
 @given(streams())
+@hypothesis_settings(max_examples=30)
 def test_usage(events):
     """The usage of any stream is counted before the events that it paid for."""
     parser, passed = read(*events)
