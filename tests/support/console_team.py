@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.console_client import ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import HOUR, ScriptedServer
 from tests.support.server import eventually
 from wrapper.auth import key_editor
@@ -44,8 +45,8 @@ class ConsoleTeam:
         **settings: Any,
     ):
         file = folder / "keys.toml"
-        self.keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-        for name, limit in {"eve": {"admin": True}, **limits}.items():
+        self.keys = add_keys(file, "ann", "bob", "eve", admin="eve")
+        for name, limit in limits.items():
             key_editor.limit(file, name, dict(limit))
         paths = {name: str(folder / f"{name}") for name in ("files_dir", "jobs_db", "usage_db")}
         given = {"api_keys_file": str(file), **paths, **settings}

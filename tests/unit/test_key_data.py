@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.support.console_client import ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import HOUR, ScriptedServer, error_of
 from tests.support.server import eventually
 from tests.support.stored_data import REDIS_NAME, TABLE, StoredData, declared
@@ -63,8 +64,7 @@ class World:
 
     def __init__(self, folder, kind, url):
         self.file = folder / "keys.toml"
-        self.keys = {name: key_editor.add(self.file, name) for name in ("alice", "bob", "eve")}
-        key_editor.limit(self.file, "eve", {"admin": True})
+        self.keys = add_keys(self.file, "alice", "bob", "eve", admin="eve")
         for name in SECRETS:
             key_editor.set_webhook(self.file, name, "http://127.0.0.1:9/hook")
         self.kind = kind

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.unit.auth.test_guard import Keys
 from wrapper.auth.guard import Guard
 from wrapper.auth.sign_ins import (
@@ -18,13 +19,6 @@ from wrapper.services.redis_client import RedisClient
 from wrapper.settings import Settings
 
 KEY = "sk-alice"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 class Store(MemorySignInStore):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import CHAT_BODY, ScriptedServer, error_of, frames_of
 from wrapper.auth import key_editor
 from wrapper.console import static_files
@@ -31,7 +32,7 @@ def person(server):
 def bob(tmp_path):
     """Bob at a gateway that limits him, and that has a session of ann's."""
     file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob")}
+    keys = add_keys(file, "ann", "bob")
     limits = {"models": ["*haiku*"], "profile": "plain", "requests_per_minute": 2}
     key_editor.limit(file, "bob", limits)
     server = ScriptedServer(api_keys_file=str(file))

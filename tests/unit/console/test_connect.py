@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
 from tests.support.console_team import console_team
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import ScriptedServer
 from tests.support.snippets import RUN_BY_CLIENTS, RUN_LIVE
-from wrapper.auth import key_editor
 from wrapper.console.snippets import CLIENTS, FOLDER
 
 CONNECT, KEYS = f"{HOME}/connect", f"{HOME}/keys"
@@ -23,14 +23,13 @@ def open_console(tmp_path):
     def open_console(keyed=False):
         file = tmp_path / "keys.toml"
         settings = {"usage_db": str(tmp_path / "usage.db")}
-        key = key_editor.add(file, "eve") if keyed else ""
         if keyed:
-            key_editor.limit(file, "eve", {"admin": True})
+            keys = add_keys(file, "eve", admin="eve")
             settings["api_keys_file"] = str(file)
         servers.append(ScriptedServer(**settings))
         person = ConsoleClient(servers[-1].app)
-        if key:
-            person.sign_in(key)
+        if keyed:
+            person.sign_in(keys["eve"])
         return person
 
     yield open_console

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import ScriptedServer
-from wrapper.auth import key_editor
 from wrapper.console.answer_form import JSON_FIELD, fields_of, read_answers
 from wrapper.console.approval_card import card_of
 from wrapper.errors import InvalidRequest, Unavailable
@@ -41,8 +41,7 @@ class World:
 
     def __init__(self, folder):
         file = folder / "keys.toml"
-        self.keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-        file.write_text(f"{file.read_text()}admin = true\n")
+        self.keys = add_keys(file, "ann", "bob", "eve", admin="eve")
         self.app = ScriptedServer(api_keys_file=str(file)).app
         self.service = self.app.extensions["wrapper"].stores.approvals
         self.decisions: list[Decision] = []

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import ScriptedServer
 from wrapper.auth import key_editor
 from wrapper.auth.key_file import KeyFile, KeysError
@@ -30,8 +31,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def keys(file):
-    made = {name: key_editor.add(file, name) for name in ("eve", "ann")}
-    key_editor.limit(file, "eve", {"admin": True})
+    made = add_keys(file, "eve", "ann", admin="eve")
     file.write_text(f"# our callers\n{file.read_text()}")
     return made
 

@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.support.console_client import HOME, ConsoleClient
+from tests.support.key_files import add_keys
 from tests.support.scripted_server import DONE, ScriptedServer, error_of
 from tests.support.server import eventually
 from wrapper.auth import key_editor
@@ -90,8 +91,7 @@ def test_first_step():
 def busy(tmp_path):
     """A gateway in which a turn of bob's runs, and consoles of ann and of the admin eve."""
     file = tmp_path / "keys.toml"
-    keys = {name: key_editor.add(file, name) for name in ("ann", "bob", "eve")}
-    file.write_text(f"{file.read_text()}admin = true\n")
+    keys = add_keys(file, "ann", "bob", "eve", admin="eve")
     may_end = threading.Event()
 
     def script(turn):

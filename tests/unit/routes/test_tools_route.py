@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from tests.support.key_files import add_keys
 from tests.support.response_validator import ResponseValidator
 from tests.support.scripted_server import CHAT_PATH, USER, error_of
 from wrapper import Gateway
@@ -37,9 +38,7 @@ class Keyed:
 
     def __init__(self, folder, **settings):
         self.file = folder / "keys.toml"
-        self.keys = {name: key_editor.add(self.file, name) for name in ("alice", "bob", "ann")}
-        text = self.file.read_text()
-        self.file.write_text(text.replace("[keys.ann]", "[keys.ann]\nadmin = true"))
+        self.keys = add_keys(self.file, "alice", "bob", "ann", admin="ann")
         self.engine = Engine()
         self.app = self.worker(**settings)
 

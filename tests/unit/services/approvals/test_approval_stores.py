@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from tests.support.clock import Clock
 from tests.support.server import eventually
 from wrapper.errors import Unavailable
 from wrapper.services.approvals.approval import Approval, Asker, Decision
@@ -168,13 +169,13 @@ def test_unknown(store):
 
 def test_decided_ones_are_forgotten():
     """In memory, a decided approval can be read for a while."""
-    now = [1000.0]
-    store = MemoryApprovalStore(ROOM, clock=lambda: now[0])
+    clock = Clock(1000.0)
+    store = MemoryApprovalStore(ROOM, clock=clock)
     store.add(waiting := approval(), Notified())
     store.decide(waiting.id, APPROVED)
-    now[0] += KEPT_SECONDS - 1
+    clock.now += KEPT_SECONDS - 1
     assert store.read(waiting.id)
-    now[0] += 2
+    clock.now += 2
     assert store.read(waiting.id) is None
 
 

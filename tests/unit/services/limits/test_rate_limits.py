@@ -1,8 +1,11 @@
 """Rate limits: requests and tokens a minute, for each caller."""
 
+from types import SimpleNamespace
+
 import pytest
 from limits.storage import MemoryStorage
 
+from tests.support.clock import Clock
 from wrapper.errors import RateLimited, Unavailable
 from wrapper.routes.headers import error_headers, note_headers
 from wrapper.services.limits.rate_limits import RateLimits, open_rates
@@ -17,21 +20,14 @@ NOWHERE = "redis://127.0.0.1:1/0"
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of the limits library and of the gateway."""
-
-    class Clock:
-        now = 1_000_000.0
-
-        def time(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr("limits.storage.memory.time", clock)
+    clock = Clock(1_000_000.0)
+    monkeypatch.setattr("limits.storage.memory.time", SimpleNamespace(time=clock))
     return clock
 
 
 @pytest.fixture
 def rates(clock):
-    return RateLimits(MemoryStorage(), required=False, clock=clock.time)
+    return RateLimits(MemoryStorage(), required=False, clock=clock)
 
 
 def test_no_limit(rates):

@@ -8,18 +8,6 @@ from wrapper.services.events import Acquisition, Started
 from wrapper.services.telemetry.timing import Timing
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def test_nothing_is_known(clock):
     """Unknown parts are left out."""
     assert note_headers(Timing(clock).notes()) == {}

@@ -87,16 +87,15 @@ def test_other_errors():
         assert run(turn("sonnet"), opus=[error], sonnet=answer("Hello.")) == ([], error)
 
 
-def test_unknown_model():
+def test_unknown_model(clock):
     """A model that the provider does not know is not asked again for a minute, if others are."""
-    now = [0.0]
-    unknown = UnknownModels(lambda: now[0])
+    unknown = UnknownModels(clock)
     asked, retired = turn("sonnet"), [ModelNotFound("no")]
     run(asked, unknown=unknown, opus=retired, sonnet=answer("Hello."))
     later = {"unknown": unknown, "opus": answer("Opus."), "sonnet": answer("Hello.")}
     assert run(asked, **later) == ([FAILED, Noted(IGNORED), *answer("Hello.")], None)
     assert run(turn(), **later) == (answer("Opus."), None)
-    now[0] = SECONDS
+    clock.now = SECONDS
     assert run(asked, **later) == (answer("Opus."), None)
 
 

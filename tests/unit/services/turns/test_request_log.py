@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.support.log_records import records_of
 from wrapper.errors import BadAnswer, BadGateway, ClientGone, InvalidRequest, Overloaded
 from wrapper.services.events import Acquisition, Ended, Ending, Started, TextDelta
@@ -21,13 +22,6 @@ from wrapper.services.turns.request_log import RequestLog, conversation_of
 DRAFT = Draft(TurnRequest(()), "sonnet", Grant("plain"), LOCAL)
 CALLER = Caller(request_id="req-1")
 MESSAGES = (Message("user", ("a secret",)),)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.support.log_records import records_of
 from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
 from wrapper.routes.headers import error_headers
@@ -23,13 +24,6 @@ ALICE = Principal("alice", usd_per_day=1.5)
 BOB = Principal("bob")
 ROOT = Principal("root", admin=True)
 NO_DISK = StoreFailed("USAGE_DB: disk full; make room on its disk", "/secret/usage.db")
-
-
-class Clock:
-    now = NOW
-
-    def __call__(self):
-        return self.now
 
 
 class Memory:
@@ -86,7 +80,7 @@ def add(ledger, key, model, amounts):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from redis import Redis
 
+from tests.support.clock import Clock
 from wrapper.errors import Unavailable
 from wrapper.services.events import LimitsReported
 from wrapper.services.provider_limits import Overage, ProviderLimits, Window
@@ -12,13 +13,6 @@ from wrapper.services.usage.redis_store import RedisUsageStore
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 
 NOW = 1796000000.0
-
-
-class Clock:
-    now = NOW
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -36,7 +30,7 @@ def store(request, tmp_path):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

@@ -16,18 +16,6 @@ pytestmark = pytest.mark.packages
 STOP = Stop("w1", 7, "eve", admin=True)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture(params=["sqlite", "redis"])
 def opened(request, tmp_path, clock):
     """Return a function that opens the store as another worker does."""

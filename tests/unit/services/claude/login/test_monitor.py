@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.support.log_records import messages_of
 from wrapper.errors import BadGateway, NotLoggedIn, UpstreamAuthentication
 from wrapper.services.claude.errors.no_first_event import RENEWED, NoFirstEvent
@@ -75,13 +76,13 @@ def test_a_refused_login_is_announced(monitor_of, tmp_path):
     file = tmp_path / ".claude" / ".credentials.json"
     file.parent.mkdir()
     file.touch()
-    now = [END]
-    first, second = (monitor_of(environment, lambda: now[0], announced) for _ in range(2))
+    clock = Clock(END)
+    first, second = (monitor_of(environment, clock, announced) for _ in range(2))
     for each in (first, second, first):
         each.refuse(UpstreamAuthentication("Refused.", details="secret"))
     first.accept()
     first.refuse(UpstreamAuthentication("Refused."))
-    now[0] += DAY
+    clock.now += DAY
     first.accept()
     first.refuse(UpstreamAuthentication("Refused."))
     os.utime(file, (1, 1))
@@ -136,15 +137,15 @@ def test_expiry(monitor_of, caplog):
 
     If a turn is answered after that, the login has not ended.
     """
-    now = [END - 4 * DAY]
+    clock = Clock(END - 4 * DAY)
     announced: list[Any] = []
-    monitor = monitor_of(KEY, lambda: now[0], announced, login_expires_at="2027-01-15T08:00")
+    monitor = monitor_of(KEY, clock, announced, login_expires_at="2027-01-15T08:00")
     monitor.start()
     at = {"expires_at": "2027-01-15T08:00:00Z"}
     assert monitor.health() == {"status": "ok", **at}
     assert (monitor.warning(), messages_of(caplog, LoginMonitor), announced) == ("", [], [])
 
-    now[0] = END - DAY
+    clock.now = END - DAY
     for _ in range(2):
         monitor.check_expiry()
     data = {"id": monitor.id(), "method": "anthropic", "reason": "ANTHROPIC_API_KEY is set", **at}
@@ -156,7 +157,7 @@ def test_expiry(monitor_of, caplog):
     assert monitor.health() == {"status": "expiring", "error": message, **at}
     assert (monitor.warning(), monitor.mistakes()) == (message, [])
 
-    now[0] = END + 1
+    clock.now = END + 1
     (mistake,) = monitor.mistakes()
     assert "expired at" in mistake
     assert monitor.health() == {"status": "expired", "error": mistake, **at}

@@ -57,14 +57,13 @@ def test_the_error_says_when_to_retry():
     assert backoff.error is None
 
 
-def test_the_log_of_failures(caplog):
+def test_the_log_of_failures(caplog, clock):
     """The same failure of several processes is logged once a minute, another one at once."""
-    now = [0.0]
-    failures = FailureLog(clock=lambda: now[0])
+    failures = FailureLog(clock=clock)
     for _ in range(3):
         failures.report("it coughed")
     failures.report("it sneezed")
     assert messages_of(caplog, FailureLog) == ["it coughed", "it sneezed"]
-    now[0] = LOG_SECONDS
+    clock.now = LOG_SECONDS
     failures.report("it coughed")
     assert messages_of(caplog, FailureLog) == ["it coughed", "it sneezed", "it coughed"]

@@ -16,18 +16,6 @@ TTL = 3600.0
 IDS = ("resp_1", "resp_2")
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def store(clock):
     store = MemoryResponseStore(ttl=TTL, count=10, size=10**6, timer=clock)
