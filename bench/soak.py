@@ -169,10 +169,10 @@ def main(seconds: float = SECONDS) -> int:
     with soaking() as server:
         send_traffic(server, WARMING_SECONDS, 0, Outcomes())
         outcomes, samples = Outcomes(), [holdings(server)]
-        for part in range(parts := reports_of(seconds)):
-            send_traffic(server, seconds / parts, part + 1, outcomes)
+        for part in range(REPORTS):
+            send_traffic(server, seconds / REPORTS, part + 1, outcomes)
             samples.append(holdings(server))
-            print(f"{part + 1}/{parts}", *row(samples[-1]), dict(outcomes.ends), flush=True)
+            print(f"{part + 1}/{REPORTS}", *row(samples[-1]), dict(outcomes.ends), flush=True)
         log = server.log()
     faults = [*outcomes.faults, *samples[0].grown(samples[-1])]
     faults += ["a traceback in the log"] if "Traceback" in log else []
@@ -181,11 +181,6 @@ def main(seconds: float = SECONDS) -> int:
     if seconds >= SECONDS:
         LOG.write_text(text)
     return 1 if faults else 0
-
-
-def reports_of(seconds: float) -> int:
-    """Return how many reports there are: in the traffic before each, processes are killed twice."""
-    return max(1, min(REPORTS, int(seconds / (2 * KILL_SECONDS))))
 
 
 def row(sample: Holdings) -> list[str]:
@@ -198,7 +193,7 @@ def write(seconds: float, outcomes: Outcomes, samples: list[Holdings], faults: l
     names = list(samples[0].held)
     columns = [" ".join(f"{name:>12}" for name in ("after", *names))]
     for part, sample in enumerate(samples):
-        minutes = f"{part * seconds / reports_of(seconds) / 60:.1f} min"
+        minutes = f"{part * seconds / REPORTS / 60:.1f} min"
         columns.append(
             " ".join([f"{minutes:>12}", *(f"{sample.held[name]:>12,}" for name in names)])
         )

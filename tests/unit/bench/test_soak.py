@@ -158,12 +158,6 @@ def test_lost_turns_are_reported(monkeypatch):
     assert "1  turns lost" in write(60, outcomes, [Holdings(HELD)], outcomes.faults)
 
 
-@pytest.mark.parametrize(("seconds", "reports"), [(1800, soak.REPORTS), (45, 3), (1, 1)])
-def test_reports(seconds, reports):
-    """A short run has fewer reports, so that processes are killed before each."""
-    assert soak.reports_of(seconds) == reports
-
-
 @pytest.mark.parametrize(
     ("name", "more", "grown"),
     [
