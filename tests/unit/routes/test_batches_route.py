@@ -122,6 +122,6 @@ def test_pages(server, file_id):
 def test_a_batch_that_expires_while_it_is_listed(server, file_id, monkeypatch):
     """A list has the other batches, and is not refused."""
     id_ = create(server, input_file_id=file_id).json["id"]
-    service = server.app.extensions["wrapper"].batches
+    service = server.app.extensions["wrapper"].work.batches
     monkeypatch.setattr(service, "ids", lambda owner: ["batch_gone", id_])
     assert [each["id"] for each in get(server).json["data"]] == [id_]

@@ -138,9 +138,9 @@ def test_job(serve, tmp_path):
     done, answers, backgrounds = threading.Event(), [], []
     admit = gateway.limits.admission.admit
 
-    def spy(*arguments, background=False, **more):
-        backgrounds.append(background)
-        return admit(*arguments, background=background, **more)
+    def spy(turns, caller, check):
+        backgrounds.append(caller.background)
+        return admit(turns, caller, check)
 
     gateway.limits.admission.admit = spy
 
