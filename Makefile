@@ -65,14 +65,13 @@ IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZ
 test: $(VENV)/deploy ## all unit tests, and live tests of each promise
 	$(PYTEST) $(IN_PARALLEL) -m "not thorough"
 
-# With -j, both at the same time. The fuzzing waits for nothing, so it comes second.
 test-all: fuzz unfuzzed ## all tests, on the real Claude Code and a scripted upstream
 
 unfuzzed: $(VENV)/deploy
 	$(PYTEST) $(IN_PARALLEL)
 
 fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them
-	nice $(PYTEST) $(FUZZED)
+	$(PYTEST) $(FUZZED)
 
 # A version is its number, or one of these names. CLI_ARGUMENTS are pytest's.
 CLI_VERSIONS ?= pinned newest oldest
@@ -121,7 +120,7 @@ $(ENVS)/%/installed: $(CLIENTS)/requirements/%.json
 	@rm -rf $(@D)
 	@mkdir -p $(@D)
 	@cp $< $(@D)/package.json
-	@nice npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
+	@npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
 
 bench: $(VENV)/tools ## the gateway's times beside those of `claude -p` and of a bare process
