@@ -12,7 +12,7 @@ LONG = TABLES | {"wrapper/gateway.py"}
 
 
 def test_modules_are_short():
-    """No module has more than 300 lines, except a table."""
+    """No module has more than 300 lines, except a table and what connects everything."""
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
     assert {name for name, lines in lengths.items() if lines > 300} <= LONG
 
