@@ -17,7 +17,7 @@ PIP_INSTALL := pip install -qq --disable-pip-version-check
 # What only tests need. uv links packages from its cache, in a tenth of pip's time or less.
 UV_INSTALL := $(BIN)/uv pip install --quiet --python
 
-.PHONY: help install install-all lint test test-all fuzz unfuzzed test-clis test-lowest test-portable test-clients bench soak docs screenshots lock run dev demo smoke
+.PHONY: help install install-all lint test test-all fuzz test-clis test-lowest test-portable test-clients bench soak docs screenshots lock run dev demo smoke
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,9 +65,7 @@ IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore $(FUZZ
 test: $(VENV)/deploy ## all unit tests, and live tests of each promise
 	$(PYTEST) $(IN_PARALLEL) -m "not thorough"
 
-test-all: fuzz unfuzzed ## all tests, on the real Claude Code and a scripted upstream
-
-unfuzzed: $(VENV)/deploy
+test-all: fuzz $(VENV)/deploy ## all tests, on the real Claude Code and a scripted upstream
 	$(PYTEST) $(IN_PARALLEL)
 
 fuzz: $(VENV)/tools ## requests made from the OpenAPI document, in one process that counts them

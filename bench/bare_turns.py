@@ -36,16 +36,11 @@ class BareTurn:
         self._settings: list[frames.Frame] = []
 
     def prepare(self) -> None:
-        if self._process is None:
-            self._process = self._start()
-            self._process.boot(BOOT_SECONDS, early=self._process.profile.alike)
-            warm_up(self._process, BOOT_SECONDS)
         while len(self._known) < 2 * (self._number - 1):
-            self._ask(self._process)
+            self._ask()
 
     def ask(self) -> Timing:
-        assert self._process  # noqa: S101 - for mypy: it is prepared
-        timing = self._ask(self._process)
+        timing = self._ask()
         if self._number < LATE:  # the next turn of a young conversation has another number
             self.close()
         return timing
@@ -55,7 +50,15 @@ class BareTurn:
             self._process.stop()
         self._process, self._known = None, ()
 
-    def _ask(self, process: Process) -> Timing:
+    def _booted(self) -> Process:
+        if self._process is None:
+            self._process = self._start()
+            self._process.boot(BOOT_SECONDS, early=self._process.profile.alike)
+            warm_up(self._process, BOOT_SECONDS)
+        return self._process
+
+    def _ask(self) -> Timing:
+        process = self._booted()
         profile = process.profile
         messages = (*self._known, Message("user", (QUESTION,)))
         turn = Turn(MODEL, messages, profile=profile.name)

@@ -10,14 +10,13 @@ import itertools
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.console_work import background_work
+from bench.console_work import background_work, wait_for
 from bench.demo_picture import ROOT, demo
 from tests.support.browser import DESKTOP, PHONE, Browser
 from wrapper.smoke import Client
@@ -109,9 +108,12 @@ def take(browser: Browser, url: str, paths: Sequence[str]) -> None:
 
 def open_page(browser: Browser, page: str) -> None:
     """Open a page. If it is live, wait until the streams of earlier pages leave one for it."""
-    browser.open(page)
-    while browser.has("[data-live-state]") and not browser.shows("follows the gateway"):
+
+    def follows() -> bool:
         browser.open(page)
+        return not browser.has("[data-live-state]") or browser.shows("follows the gateway")
+
+    wait_for("stream for the page", follows)
 
 
 def chat(browser: Browser) -> None:
@@ -130,8 +132,7 @@ def waiting(url: str) -> Iterator[None]:
     client, text = Client(url), f"[[tool Write {json.dumps(CHANGE)}]] [[result]]"
     with ThreadPoolExecutor(1) as threads:
         threads.submit(ask, url, "release-notes", "sonnet", text, claude=ASK)
-        while not (pending := client.ask("GET", "/v1/approvals")["data"]):
-            time.sleep(0.1)
+        pending = wait_for("pending approval", lambda: client.ask("GET", "/v1/approvals")["data"])
         try:
             yield
         finally:

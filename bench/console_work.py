@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import openai
+
+from tests.support.server import eventually
 
 MODEL = "haiku"
 ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
@@ -27,11 +28,12 @@ def background_work(url: str) -> Iterator[list[str]]:
     """
     with openai.OpenAI(base_url=f"{url}/v1", api_key="unused") as client:
         done = begin(client, "topics.jsonl", [*QUESTIONS, ""], run="nightly", team="support")
-        await_true(lambda: client.batches.retrieve(done).status == "completed")
+        wait_for("completed batch", lambda: client.batches.retrieve(done).status == "completed")
         client.batches.cancel(begin(client, "drafts.jsonl", QUESTIONS[:3]))
         response = client.responses.create(model=MODEL, input=LONG, background=True)
         runs = begin(client, "reports.jsonl", [*REPORTS, *QUESTIONS[len(REPORTS) :]])
-        await_true(lambda: completed(client, runs) >= len(QUESTIONS) - len(REPORTS))
+        others = len(QUESTIONS) - len(REPORTS)
+        wait_for("half-done batch", lambda: completed(client, runs) >= others)
         try:
             yield [f"batches/batch?id={done}", f"responses/response?id={response.id}"]
         finally:
@@ -39,13 +41,12 @@ def background_work(url: str) -> Iterator[list[str]]:
             client.responses.cancel(response.id)
 
 
-def await_true(is_true: Callable[[], bool]) -> None:
-    """Wait until *is_true* returns true. Raises TimeoutError after WAIT_SECONDS."""
-    until = time.monotonic() + WAIT_SECONDS
-    while not is_true():
-        if time.monotonic() > until:
-            raise TimeoutError(f"The batch is not as far as expected after {WAIT_SECONDS} s.")
-        time.sleep(0.1)
+def wait_for(what: str, find: Callable[[], Any]) -> Any:
+    """Return the first true value of *find*. Raises TimeoutError, which names *what*."""
+    found = eventually(find, WAIT_SECONDS)
+    if not found:
+        raise TimeoutError(f"There is no {what} after {WAIT_SECONDS} s.")
+    return found
 
 
 def completed(client: openai.OpenAI, id_: str) -> int:

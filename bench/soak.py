@@ -40,6 +40,8 @@ WARMING_SECONDS = 15
 CLIENTS = 6
 KILL_SECONDS = 7
 REPORTS = 10
+# Between reports there are at least this many seconds, in which several processes are killed.
+REPORT_SECONDS = 4 * KILL_SECONDS
 SETTINGS = {
     "POOL_SIZE": "2",
     "POOL_SIZE_OTHER": "2",
@@ -169,10 +171,11 @@ def main(seconds: float = SECONDS) -> int:
     with soaking() as server:
         send_traffic(server, WARMING_SECONDS, 0, Outcomes())
         outcomes, samples = Outcomes(), [holdings(server)]
-        for part in range(REPORTS):
-            send_traffic(server, seconds / REPORTS, part + 1, outcomes)
+        parts = max(1, min(REPORTS, int(seconds / REPORT_SECONDS)))
+        for part in range(1, parts + 1):
+            send_traffic(server, seconds / parts, part, outcomes)
             samples.append(holdings(server))
-            print(f"{part + 1}/{REPORTS}", *row(samples[-1]), dict(outcomes.ends), flush=True)
+            print(f"{part}/{parts}", *row(samples[-1]), dict(outcomes.ends), flush=True)
         log = server.log()
     faults = [*outcomes.faults, *samples[0].grown(samples[-1])]
     faults += ["a traceback in the log"] if "Traceback" in log else []
@@ -193,7 +196,7 @@ def write(seconds: float, outcomes: Outcomes, samples: list[Holdings], faults: l
     names = list(samples[0].held)
     columns = [" ".join(f"{name:>12}" for name in ("after", *names))]
     for part, sample in enumerate(samples):
-        minutes = f"{part * seconds / REPORTS / 60:.1f} min"
+        minutes = f"{part * seconds / max(1, len(samples) - 1) / 60:.1f} min"
         columns.append(
             " ".join([f"{minutes:>12}", *(f"{sample.held[name]:>12,}" for name in names)])
         )

@@ -102,30 +102,30 @@ def _stopped_after(server: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def _gateway(_start: Callable[..., Server]) -> Iterator[Server]:
-    with _stopped_after(_start(POOL_SIZE="2", POOL_SIZE_OTHER="2")) as server:
-        yield server.wait()
-
-
-@pytest.fixture
-def gateway(_gateway: Server, upstream: Upstream) -> Server:
-    """A shared gateway with warm processes of both profiles, and an upstream without requests."""
-    return _gateway
-
-
-@pytest.fixture(scope="session")
-def _recycling_gateway(_start: Callable[..., Server]) -> Iterator[Server]:
     sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
     with _stopped_after(_start(POOL_RECYCLE="true", **sizes)) as server:
         yield server.wait()
 
 
 @pytest.fixture
-def recycling_gateway(_recycling_gateway: Server, upstream: Upstream) -> Server:
-    """A shared gateway whose processes serve further turns, which takes a third of the time.
+def gateway(_gateway: Server, upstream: Upstream) -> Server:
+    """A shared gateway with warm processes of both profiles, and an upstream without requests.
 
-    test_recycling.py tests that the model's input is the same.
+    Its processes serve further turns, as by default, which takes a third of the time.
     """
-    return _recycling_gateway
+    return _gateway
+
+
+@pytest.fixture(scope="session")
+def _fresh_gateway(_start: Callable[..., Server]) -> Iterator[Server]:
+    with _stopped_after(_start(POOL_SIZE="2", POOL_SIZE_OTHER="2")) as server:
+        yield server.wait()
+
+
+@pytest.fixture
+def fresh_gateway(_fresh_gateway: Server, upstream: Upstream) -> Server:
+    """A shared gateway that starts a process for each turn."""
+    return _fresh_gateway
 
 
 @pytest.fixture(scope="session")

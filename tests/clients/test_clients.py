@@ -83,12 +83,6 @@ class Case:
     skipped: str | None
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """A gateway whose processes serve further turns: clients cannot tell whether one is new."""
-    return recycling_gateway
-
-
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 def test_client(gateway, client, tmp_path, subtests):
     """Every case of the client's suite passes, except those listed as skipped."""

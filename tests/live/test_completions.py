@@ -17,12 +17,6 @@ from wrapper.schemas.request import EFFORTS
 PROFILES = ("plain", "agent")
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes; test_fidelity.py asks new ones."""
-    return recycling_gateway
-
-
 def said(body):
     return body["choices"][0]["message"]["content"]
 

@@ -39,12 +39,6 @@ FORMS: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes."""
-    return recycling_gateway
-
-
 def post(gateway, body, **more):
     """Return status, headers and body of a completion; *body* may be JSON text."""
     data = body if isinstance(body, bytes) else json.dumps({"model": MODEL, **body, **more})

@@ -389,6 +389,12 @@ def runs():
                 yield pytest.param(case, stream, id=f"{name}-{number}-{mode}", marks=marks)
 
 
+@pytest.fixture
+def gateway(fresh_gateway):
+    """Here each turn is a process's first; test_recycling.py compares later ones with it."""
+    return fresh_gateway
+
+
 def ask(gateway, case, *, stream):
     """Return headers, choices and usage of the answer to the case."""
     modes = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}

@@ -24,12 +24,6 @@ ASKED = '[[tool get_weather {"city": "Zürich", "days": 2}]]'
 DECODED = {"city": "Zürich", "days": 2}
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes."""
-    return recycling_gateway
-
-
 def tools(*functions):
     return [{"type": "function", "function": function} for function in functions]
 

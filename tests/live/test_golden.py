@@ -34,6 +34,12 @@ TURNS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def gateway(fresh_gateway):
+    """Here each turn is a process's first; test_recycling.py compares later ones with it."""
+    return fresh_gateway
+
+
 @pytest.mark.thorough
 def test_without_attribution(serve, upstream):
     """An operator can leave out the first line of the system prompt."""

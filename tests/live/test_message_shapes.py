@@ -24,12 +24,6 @@ PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Roo
 QUESTION = {"role": "user", "content": "[[say fine]]"}
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes; test_fidelity.py asks new ones."""
-    return recycling_gateway
-
-
 def text(said):
     return {"type": "text", "text": said}
 

@@ -22,12 +22,6 @@ FUZZING = Fuzzing(**HELD)
 OPERATIONS = {operation.label: operation for operation in FUZZING.operations}
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes."""
-    return recycling_gateway
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", [CHAT, "GET /v1/sessions", "GET /v1/usage"])

@@ -18,12 +18,6 @@ OLDEST, USUAL, LATE = "claude-3-5-haiku-20241022", "claude-haiku-4-5", "claude-o
 SAMPLED = ("temperature", "top_p")
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes; test_fidelity.py asks new ones."""
-    return recycling_gateway
-
-
 @pytest.fixture(scope="module")
 def strict(_servers):
     return _servers(STRICT_PARAMS="true", POOL_SIZE="0", DEFAULT_PROFILE="agent").wait()

@@ -29,12 +29,6 @@ REQUESTS = {
 }
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes."""
-    return recycling_gateway
-
-
 def called_with(arguments):
     function = {"name": "look", "arguments": arguments}
     return {**CALLS, "tool_calls": [{**CALL, "function": function}]}

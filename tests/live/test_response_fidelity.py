@@ -70,12 +70,6 @@ def losses(headers):
     return {name: headers[name] for name in (IGNORED, CLAMPED, ADAPTED) if name in headers}
 
 
-@pytest.fixture
-def gateway(recycling_gateway):
-    """Here no test is about processes."""
-    return recycling_gateway
-
-
 def check(gateway, upstream, case, *, stream=False):
     """Fail unless the request arrives as the direct one, and the answer is the API's."""
     headers, response = ask(gateway, case, stream=stream)

@@ -229,17 +229,28 @@ def own_directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _check_messages(printed: Output, *names: str) -> None:
+    text = printed.out + printed.err
+    assert printed.status in (1, 2), text
+    assert "Traceback" not in text
+    assert not CHECKOUT.search(text), text
+    assert all(name in text for name in names), text
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=" ".join)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
-def test_plain_messages(installed, own_directory, program, command):
+def test_plain_messages(installed, own_directory, command, mistake):
     """No mistake leads to a traceback, or to advice that names what only a checkout has."""
-    for variables in MISTAKES:
-        printed = installed.call(*program, *command, cwd=own_directory, **variables)
-        text = printed.out + printed.err
-        assert printed.status in (1, 2), (variables, text)
-        assert "Traceback" not in text, (variables, text)
-        assert not CHECKOUT.search(text), (variables, text)
-        assert all(name in text for name in variables if command != ("keys", "list")), text
+    printed = installed.call(*PROGRAMS[0], *command, cwd=own_directory, **mistake)
+    _check_messages(printed, *(mistake if command != ("keys", "list") else ()))
+
+
+@pytest.mark.parametrize("program", PROGRAMS[1:], ids=" ".join)
+def test_plain_messages_of_each_program(installed, own_directory, program):
+    """The commands' other names say as plainly what is wrong."""
+    mistake = MISTAKES[0]
+    printed = installed.call(*program, "doctor", cwd=own_directory, **mistake)
+    _check_messages(printed, *mistake)
 
 
 @pytest.mark.parametrize("program", PROGRAMS[:2], ids=" ".join)
