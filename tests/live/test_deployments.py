@@ -13,6 +13,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import openai
 import pytest
 
 from tests.support.deployments import copied, healthcheck
@@ -116,6 +117,17 @@ def test_streams_are_passed_on(nginx, upstream):
         assert [one.ended for one in upstream.requests] == [None]
         assert b"w2" not in said
         assert client.read_until(b"[DONE]").count(b"data: {") > 3
+
+
+def test_large_files(nginx):
+    """A file larger than any other body passes nginx; another body of that size is refused."""
+    content = bytes(40 * MIB)
+    with openai.OpenAI(base_url=nginx.url, api_key="the-key", max_retries=0) as client:
+        file = client.files.create(file=("large", content), purpose="user_data")
+        assert client.files.delete(file.id).deleted
+    assert file.bytes == len(content)
+    refused = call(nginx, "POST", "/v1/chat/completions", content)
+    assert code(refused) == (413, "request_too_large")
 
 
 def test_a_client_that_leaves(nginx, upstream):

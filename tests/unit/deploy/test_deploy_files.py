@@ -46,6 +46,7 @@ from wrapper import __version__, host
 from wrapper.routes.json_body import BODY_BYTES
 from wrapper.server import config
 from wrapper.services.claude.processes.profiles import PASSED
+from wrapper.services.files.service import FORM_BYTES
 from wrapper.settings import Settings, load
 
 TOOLS = "pip install -r requirements-deploy.txt"
@@ -201,12 +202,12 @@ def test_ports():
 
 
 def test_nginx_limits():
-    """nginx accepts the gateway's largest bodies, and waits for its longest turns."""
-    text = CONF.read_text()
-    (body,) = re.findall(r"client_max_body_size (\d+)m;", text)
-    assert int(body) * MIB > BODY_BYTES
+    """nginx accepts the gateway's largest bodies and files, and waits for its longest turns."""
+    text, defaults = CONF.read_text(), Settings()
+    body, *files = map(int, re.findall(r"client_max_body_size (\d+)m;", text))
+    assert body * MIB > BODY_BYTES
+    assert min(files) * MIB > defaults.file_max_bytes + FORM_BYTES
     seconds = max(map(int, re.findall(r"proxy_read_timeout (\d+)s;", text)))
-    defaults = Settings()
     assert seconds > defaults.max_timeout / 1000 + defaults.queue_timeout + defaults.session_wait
 
 
