@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from wrapper.errors import ShuttingDown, StoredFileNotFound
+from wrapper.errors import ShuttingDown, StoredFileNotFound, Unavailable
 from wrapper.ids import new_id
 from wrapper.services.batches.batch import LineResult
 from wrapper.services.batches.line import Line, LineError, answered, failed, load_line
@@ -62,12 +62,11 @@ class LineRunner:
 
         Those of this worker that do not run are released: their claim was lost on its way here.
         """
-        with self._lock:
+        with self._lock:  # so that no run of this process claims a line that another one releases
             lines = self._store.running(batch.id)
-            active = set(self._active)
-        for number, worker in lines:
-            if worker == batch.worker and (batch.id, number) not in active:
-                self._store.release(batch.id, number)
+            for number, worker in lines:
+                if worker == batch.worker and (batch.id, number) not in self._active:
+                    self._store.release(batch.id, number)
         return lines
 
     def _claim(self, batch: RunningBatch) -> int | None:
@@ -92,6 +91,8 @@ class LineRunner:
         except ShuttingDown:
             self._store.release(batch.id, number)
             return False
+        except Unavailable:  # a turn's own errors are answers, so nothing of it has begun
+            raise
         except Exception:
             log.exception("line %d of %s failed", number, batch.id)
             crash = LineError("internal_error", "The gateway failed.", custom_id=custom_id)

@@ -57,6 +57,7 @@ class BatchRunner:
         self._jobs = jobs
         self._lines = LineRunner(store, files)
         self._writer = ResultWriter(store, files)
+        self._finalizers: set[str] = set()  # of this process, which write now
 
     def run(self, job: RunningJob) -> None:
         """Do the next part of a batch; if a store cannot be used, another run does it later."""
@@ -188,19 +189,29 @@ class BatchRunner:
 
     def _finalize(self, batch: RunningBatch, status: BatchStatus) -> None:
         """Write the result files, unless another run does, and end the batch."""
-        token = f"{batch.worker} {new_id('')}"
-        before = self._store.finalizer(batch.id)
-        if before and self._jobs.alive(before.partition(" ")[0]):
-            batch.job.again(LOOK_PAUSE)  # in case that it dies
-            return
-        if not self._store.take_over(batch.id, before, token):
-            batch.job.again(LOOK_PAUSE)
-            return
+        before, token = self._store.finalizer(batch.id), f"{batch.worker} {new_id('')}"
+        self._finalizers.add(token)
         try:
-            self._write(batch, status)
+            if self._writes(batch, before) or not self._store.take_over(batch.id, before, token):
+                batch.job.again(LOOK_PAUSE)  # in case that the other one dies
+            else:
+                self._write(batch, status)
         except BaseException:
-            self._store.take_over(batch.id, token, "")
+            with contextlib.suppress(Unavailable):
+                self._store.take_over(batch.id, token, "")
             raise
+        finally:
+            self._finalizers.discard(token)
+
+    def _writes(self, batch: RunningBatch, finalizer: str) -> bool:
+        """Say whether a finalizer may still write the result files.
+
+        One of this process may have lost the store's answer, or failed while the store was away.
+        """
+        worker = finalizer.partition(" ")[0]
+        if worker == batch.worker:
+            return finalizer in self._finalizers
+        return bool(worker) and self._jobs.alive(worker)
 
     def _write(self, batch: RunningBatch, status: BatchStatus) -> None:
         facts = {"status": BatchStatus.FINALIZING, "finalizing_at": int(time.time())}

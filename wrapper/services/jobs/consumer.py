@@ -51,6 +51,7 @@ class Consumer:
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
         self._deferred = DeferredJobs()
+        self._unsure: dict[str, float] = {}  # jobs that may have begun, and until when they may
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -81,6 +82,22 @@ class Consumer:
         if room and self._thread and not (self._stopping or self._worker.draining()):
             with suppress(Unavailable):  # the queue has it, too
                 self._begin(view, self._principal_of(view.job.owner))
+
+    def put_back_unsure(self) -> None:
+        """Let jobs wait again that the store has begun for this process while its answer was lost.
+
+        A slow store may do so later, so it is asked several times.
+        """
+        for id_ in [*self._unsure]:
+            view = self._records.store.find(id_)
+            until = self._unsure.get(id_)
+            if until is None:  # it is just being begun
+                continue
+            if view and view.state.worker == self._worker.id and view.in_progress:
+                self._records.put_back(id_)
+            elif time.monotonic() < until:
+                continue
+            self._unsure.pop(id_, None)
 
     def stop_revoked(self) -> None:
         """Stop the jobs in parts whose keys were revoked; a turn that has begun once goes on."""
@@ -154,7 +171,12 @@ class Consumer:
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:
         id_, worker = view.job.id, self._worker.id
-        content = self._records.store.begin(id_, worker, time.time() + LEASE)
+        self._unsure.pop(id_, None)
+        try:
+            content = self._records.store.begin(id_, worker, time.time() + LEASE)
+        except Unavailable:
+            self._unsure[id_] = time.monotonic() + LEASE
+            raise
         if content is None:
             return
         job = RunningJob(view.job, content, principal, self._worker, self._records)

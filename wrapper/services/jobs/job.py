@@ -81,3 +81,7 @@ class JobView:
     @property
     def ended(self) -> bool:
         return self.state.ended_at is not None
+
+    @property
+    def in_progress(self) -> bool:
+        return not self.ended and self.priority is None

@@ -148,7 +148,7 @@ class RedisJobStore:
     def orphans(self) -> Sequence[JobView]:
         alive, running = self._alive(), self._running()
         views = (self.find(id_) for id_, worker in running.items() if worker not in alive)
-        return [view for view in views if view and not view.ended and view.priority is None]
+        return [view for view in views if view and view.in_progress]
 
     def waiting(self) -> Mapping[str, float]:
         with self._redis.reached() as client:

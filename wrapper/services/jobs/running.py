@@ -118,6 +118,15 @@ class RunningJob:
         self.settled = True
         return self.persist(lambda: self._records.end(self.job.id, status, error))
 
+    def has_ended(self, status: JobStatus) -> bool:
+        """Say whether the job has ended so, as where the store's answer to `end` was lost."""
+
+        def look() -> bool:
+            view = self._records.store.find(self.job.id)
+            return view is not None and view.ended and view.state.status is status
+
+        return self.persist(look)
+
     def again(self, after: float = 0.0) -> bool:
         """Put the job back into the queue, for so many seconds at least."""
         self.settled = True

@@ -87,6 +87,7 @@ class Upkeep:
         store = self._records.store
         if self._consumer.running():
             store.beat(self._worker, time.time() + LEASE)
+        self._consumer.put_back_unsure()
         self.counts = store.counts()
         if self._steady.seconds() >= LEASE:
             self._records.recover()

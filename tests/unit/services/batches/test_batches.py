@@ -7,11 +7,13 @@ import threading
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.batch_process import ALICE, BatchProcess, answer, line
+from tests.support.lost_answers import fail_once, lose_once
 from tests.support.server import eventually
 from wrapper.errors import (
     BatchEnded,
@@ -28,6 +30,8 @@ from wrapper.services.batches import runner, running, validation
 from wrapper.services.batches.batch import BatchRequest, LineResult
 from wrapper.services.batches.line import LONGEST_CUSTOM_ID
 from wrapper.services.batches.line_index import pack
+from wrapper.services.batches.lines import LineRunner
+from wrapper.services.batches.running import RunningBatch
 from wrapper.services.batches.validation import validate
 from wrapper.services.files.store import Room
 from wrapper.services.jobs import consumer, deferred, queue, redis_queue, upkeep
@@ -635,21 +639,102 @@ def test_a_deleted_input(start):
 def test_a_lost_claim(start):
     """A line whose claim never reached its worker runs later."""
     process = start(run=False)
-    claim = process.store.claim
-    lost: list[int | None] = []
-
-    def lose(id_, worker):
-        number = claim(id_, worker)
-        if not lost:
-            lost.append(number)
-            raise Unavailable("SESSION_STORE: Redis cannot be reached")
-        return number
-
-    process.store.claim = lose
+    process.store.claim = lose_once(process.store.claim)
     process.jobs.start()
     id_ = process.create(*lines(3))
     assert len(process.results(id_)[0]) == 3
     assert sorted(process.asked) == ["n0", "n1", "n2"]
+
+
+def test_a_lost_claim_is_released_once(start):
+    """No run releases a line that another run of its process may just have claimed."""
+    process, claimed = start(run=False), []
+    store = process.store
+    batch: Any = SimpleNamespace(id="batch_1", worker="worker_1")
+    store.create("batch_1", time.time() + 60)
+    store.begin("batch_1", pack([(0, 1)], 1), 1, 0, {})
+    store.claim("batch_1", "worker_1")  # its run was not told
+    runs = LineRunner(store, process.files)
+    release = store.release
+
+    def claim():
+        claimed.append(runs._claim(batch))
+
+    def watch(id_, number):
+        thread.start()
+        thread.join(0.2)
+        assert not claimed  # it waits
+        release(id_, number)
+
+    thread, store.release = threading.Thread(target=claim), watch
+    runs.running(batch)
+    thread.join(SECONDS)
+    assert claimed == [0]
+    assert runs.running(batch) == [(0, "worker_1")]
+
+
+def test_a_lost_finalizer(start):
+    """A run whose claim to write the results never reached it leaves that to another run."""
+    process = start(run=False)
+    process.store.take_over = lose_once(process.store.take_over)
+    process.jobs.start()
+    assert len(process.results(process.create(*lines(3)))[0]) == 3
+
+
+def test_the_store_fails_while_results_are_written(start, monkeypatch):
+    """The results are written once the store is back, also by the same process."""
+    process = start(run=False)
+    change, take_over = process.store.change, process.store.take_over
+    away = iter([True, True])
+
+    def fail(call, *arguments):
+        if next(away, False):
+            raise Unavailable("SESSION_STORE: Redis cannot be reached")
+        return call(*arguments)
+
+    def finalizing(id_, facts):
+        if facts.get("status") == "finalizing":
+            return fail(change, id_, facts)
+        return change(id_, facts)
+
+    def release(id_, before, after):
+        return take_over(id_, before, after) if after else fail(take_over, id_, before, after)
+
+    process.store.change, process.store.take_over = finalizing, release
+    process.jobs.start()
+    assert len(process.results(process.create(*lines(3)))[0]) == 3
+
+
+def test_an_input_that_cannot_be_read_now(start, monkeypatch):
+    """A line whose text cannot be read for a moment runs later."""
+    monkeypatch.setattr(RunningBatch, "read", fail_once(RunningBatch.read))
+    process = start(most=1)
+    output, errors = process.results(process.create(*lines(3)))
+    assert (len(output), errors) == (3, [])
+
+
+def test_cancel_fails(start):
+    """A cancellation that fails half-way can be repeated."""
+    gate = Gate()
+    process = start(gate)
+    id_ = process.create(*lines(3))
+    assert gate.entered.wait(SECONDS)
+    process.jobs.cancel = fail_once(process.jobs.cancel)
+    with pytest.raises(Unavailable):
+        process.batches.cancel(ALICE.name, id_)
+    process.batches.cancel(ALICE.name, id_)
+    assert process.ended(id_)["status"] == "cancelled"
+
+
+def test_delete_fails(start):
+    """What could not be deleted is deleted with the next attempt."""
+    process = start(run=False)
+    id_ = process.create(*lines(3))
+    process.store.delete = fail_once(process.store.delete)
+    with pytest.raises(Unavailable):
+        process.batches.delete_all(ALICE.name)
+    assert process.batches.delete_all(ALICE.name) == 1
+    assert process.store.read(id_) is None
 
 
 def test_cancel_from_elsewhere(start, monkeypatch):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.job_stores import RedisKind, SqliteKind
+from tests.support.lost_answers import lose_once
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
 from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, ShuttingDown, Unavailable
@@ -494,6 +495,24 @@ def test_result_outlives_failure(processes, monkeypatch):
     process.jobs.submit(job(), CONTENT)
     process.jobs.start()
     assert process.wait_for_ends() == ["job_1 completed"]
+
+
+@IN_BOTH
+def test_begun_unknown(processes, monkeypatch):
+    """A job that the store has begun, but whose process was not told, runs once."""
+    monkeypatch.setattr(upkeep, "BEAT", 0.05)
+    runs = []
+
+    def run(running):
+        runs.append(running)
+        running.end(JobStatus.COMPLETED)
+
+    process = processes(start=False, run=run)
+    process.store.begin = lose_once(process.store.begin)
+    process.jobs.submit(job(), CONTENT)
+    process.jobs.start()
+    assert process.wait_for_ends() == ["job_1 completed"]
+    assert len(runs) == 1
 
 
 def test_redis_gone_and_back(tmp_path):

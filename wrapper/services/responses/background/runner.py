@@ -110,11 +110,11 @@ class ResponseRunner:
             ending = _record(run, presenter, recorder)
             if ending[0] is JobStatus.CANCELLED and running.abandoned:
                 ending = JobStatus.FAILED, error_of(LOST)
-            if not running.end(*ending):
+            if not (running.end(*ending) or running.has_ended(ending[0])):
                 self._forget(running)
 
     def _forget(self, running: RunningJob) -> None:
-        """Delete what is stored of a response whose job was deleted while it ran."""
+        """Delete what is stored of a response whose job was deleted or given up while it ran."""
         with suppress(ApiError):
             self._responses.delete(running.principal, running.job.id)
 

@@ -177,8 +177,7 @@ class BackgroundResponses:
         owner = _owner(principal, key)
         view = self._stop(owner, id_)
         if view:
-            self._jobs.delete(owner, id_)
-            self._log.delete(id_)
+            self._delete(owner, id_)
         try:
             self._responses.delete(principal, id_, key)
         except ResponseNotFound:
@@ -192,12 +191,16 @@ class BackgroundResponses:
         """
         ids = [id_ for id_ in self._jobs.ids(owner) if RESPONSE_ID.fullmatch(id_)]
         for id_ in ids:
-            self._jobs.delete(owner, id_)
-            self._log.delete(id_)
+            self._delete(owner, id_)
         return len(ids)
 
     def close(self) -> None:
         self._log.close()
+
+    def _delete(self, owner: str, id_: str) -> None:
+        self._log.delete(id_)  # before the job, which is what names it
+        self._jobs.delete(owner, id_)
+        self._log.delete(id_)  # a turn that ran may have added to it
 
     def _find(self, owner: str, id_: str) -> JobView | None:
         return self._jobs.find(owner, id_) if RESPONSE_ID.fullmatch(id_) else None

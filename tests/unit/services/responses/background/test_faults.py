@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import openai
 import pytest
 
+from tests.support.lost_answers import fail_once, lose_once
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_server import error_of
 from tests.support.server import eventually
@@ -109,6 +110,38 @@ def test_store_away_at_the_beginning(tmp_path, monkeypatch):
     finally:
         world.close()
     assert next(failures, None) is None
+
+
+def test_lost_answer_to_the_end(tmp_path):
+    """A response stays stored although the store's answer to its end was lost."""
+    world = World(tmp_path)
+    store = world.gateway.work.jobs._records.store
+    store.end = lose_once(store.end)
+    try:
+        id_ = world.begin("hello").id
+        assert world.end(id_).status == "completed"
+        assert eventually(lambda: not world.gateway.work.jobs._consumer.running())
+        assert world.client.responses.input_items.list(id_).data
+        next_ = world.client.responses.create(input="hello", previous_response_id=id_)
+        assert next_.status == "completed"
+    finally:
+        world.close()
+
+
+def test_delete_fails(tmp_path):
+    """What could not be deleted of a response is deleted with the next attempt."""
+    world = World(tmp_path)
+    responses = world.gateway.work.responses
+    try:
+        id_ = world.begin("hello").id
+        world.end(id_)
+        responses._log.delete = fail_once(responses._log.delete)
+        with pytest.raises(Unavailable):
+            responses.delete_all("alice")
+        assert responses.delete_all("alice") == 1
+        assert responses._log.last(id_) is None
+    finally:
+        world.close()
 
 
 class Disk:
