@@ -8,19 +8,20 @@ from typing import Any
 from wrapper.errors import Unavailable
 
 Call = Callable[..., Any]
+AWAY = Unavailable("SESSION_STORE: Redis cannot be reached")
 
 
-def lose_once(call: Call) -> Call:
+def lose_once(call: Call, error: Exception = AWAY) -> Call:
     """Return *call*, of which the first one is done, but its answer is lost."""
-    return _raise_once(call, before=False)
+    return _raise_once(call, error, before=False)
 
 
-def fail_once(call: Call) -> Call:
+def fail_once(call: Call, error: Exception = AWAY) -> Call:
     """Return *call*, of which the first one does nothing."""
-    return _raise_once(call, before=True)
+    return _raise_once(call, error, before=True)
 
 
-def _raise_once(call: Call, *, before: bool) -> Call:
+def _raise_once(call: Call, error: Exception, *, before: bool) -> Call:
     failed: list[bool] = []
 
     def wrapped(*arguments: Any, **more: Any) -> Any:
@@ -29,6 +30,6 @@ def _raise_once(call: Call, *, before: bool) -> Call:
         failed.append(True)
         if not before:
             call(*arguments, **more)
-        raise Unavailable("SESSION_STORE: Redis cannot be reached")
+        raise error
 
     return wrapped

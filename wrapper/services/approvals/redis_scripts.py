@@ -30,10 +30,12 @@ end
 return {{all, own, 1}}
 """
 
-# ARGV: the id, and the milliseconds until the next renewal is due. Returns 0 for a lost approval.
+# ARGV: the id, and the milliseconds until the next renewal is due. Returns the decision, 1 if there
+# is none yet, and 0 for a lost approval.
 RENEW = f"""{_NOW}
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if redis.call('HEXISTS', KEYS[1], 'decision') == 1 then return 1 end
+local before = redis.call('HGET', KEYS[1], 'decision')
+if before then return before end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 for index = 2, 3 do
     redis.call('ZADD', KEYS[index], now + ARGV[2], ARGV[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import uuid
@@ -19,7 +20,7 @@ from wrapper.services.approvals.codec import (
     encode_decision,
 )
 from wrapper.services.approvals.redis_scripts import ADD, DECIDE, KEEP, RENEW
-from wrapper.services.approvals.redis_waiter import RedisWaiter
+from wrapper.services.approvals.redis_waiter import LOST, RedisWaiter
 from wrapper.services.approvals.store import (
     KEPT_SECONDS,
     MOST_KEPT,
@@ -142,13 +143,19 @@ class RedisApprovalStore:
         self._waiter.close()
         self._redis.close()
 
-    def _renew(self, client: Redis, approvals: Sequence[Approval]) -> list[Approval]:
-        """Renew *approvals*, and return those that Redis has lost."""
+    def _renew(
+        self, client: Redis, approvals: Sequence[Approval]
+    ) -> Iterator[tuple[Approval, Decision]]:
+        """Renew *approvals*, and yield the decisions of those that are decided or lost."""
         pipeline = client.pipeline(transaction=False)
         for approval in approvals:
             pipeline.eval(RENEW, 3, *self._keys(approval), approval.id, self._hold)
-        kept = zip(approvals, pipeline.execute(), strict=True)
-        return [approval for approval, is_there in kept if not is_there]
+        for approval, reply in zip(approvals, pipeline.execute(), strict=True):
+            if not reply:
+                yield approval, LOST
+            elif isinstance(reply, bytes):
+                with contextlib.suppress(ValueError, TypeError):  # the approval then expires
+                    yield approval, decode_decision(reply)
 
     def _all(self, client: Redis) -> Iterator[Approval]:
         for keys in scan(client, self._hash("")):

@@ -25,8 +25,8 @@ BLOCK_SECONDS = 1
 CLOSING_SECONDS = 5.0
 LOST = Decision("withdrawn", reason="The gateway has lost the approval, or its Redis.")
 
-# Renews approvals, and returns those that are lost.
-Renew = Callable[["Redis", Sequence[Approval]], Sequence[Approval]]
+# Renews approvals, and returns the decisions of those that are decided or lost.
+Renew = Callable[["Redis", Sequence[Approval]], Iterable[tuple[Approval, Decision]]]
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class RedisWaiter:
     """Has a thread, while approvals wait, that reads decisions from the list `inbox`.
 
-    It also renews the approvals before their *hold* seconds are over. Where Redis has lost one, or
-    cannot be reached for so long, the approval is decided as LOST.
+    It also renews the approvals before their *hold* seconds are over, and so learns decisions that
+    were lost on the way from the list. Where Redis has lost an approval, or cannot be reached for
+    so long, it is decided as LOST.
     """
 
     def __init__(self, redis: RedisClient, renew: Renew, *, prefix: str, hold: float):
@@ -52,8 +53,9 @@ class RedisWaiter:
     @property
     def inbox(self) -> str:
         """Return the key of the list, which is this process's own."""
-        self._id = self._id or uuid.uuid4().hex
-        return self._inbox.format(self._id)
+        with self._lock:
+            self._id = self._id or uuid.uuid4().hex
+            return self._inbox.format(self._id)
 
     def add(self, approval: Approval, notify: Notify) -> None:
         """Call *notify* with the decision of *approval* once it comes."""
@@ -82,7 +84,8 @@ class RedisWaiter:
                 now = time.monotonic()
                 with self._redis.reached() as client:
                     if now - renewed >= self._hold / 3:
-                        self._lose(self._renew(client, self._older_than(renewed)))
+                        for approval, decision in self._renew(client, self._older_than(renewed)):
+                            self._notify(approval.id, decision)
                         renewed = now
                     self._read(client)
                 reached = time.monotonic()
@@ -90,12 +93,9 @@ class RedisWaiter:
                 if time.monotonic() - reached >= self._hold:
                     why = error.details if isinstance(error, StoreFailed) else Redacted(error)
                     log.error("the approvals that wait are refused: %s", why)
-                    self._lose(approvals)
+                    for approval in approvals:
+                        self._notify(approval.id, LOST)
                 self._closed.wait(BLOCK_SECONDS)
-
-    def _lose(self, approvals: Iterable[Approval]) -> None:
-        for approval in approvals:
-            self._notify(approval.id, LOST)
 
     def _approvals(self) -> list[Approval]:
         """Return the approvals that wait. Without any, or once it is closed, the thread ends."""

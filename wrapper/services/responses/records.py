@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from wrapper.errors import BadGateway
+from wrapper.errors import BadGateway, Unavailable
 from wrapper.logs.redaction import Redacted
 from wrapper.services.responses.codec import decode, encode
 from wrapper.services.responses.record import ResponseRecord
@@ -63,7 +63,8 @@ class Records:
         """Store *record*, unless it is too large, and say whether it is stored."""
         if self.store is None or not self.store.put(self.owner, id_, encode(record)):
             return False
-        self.touch(record.path)
+        with suppress(Unavailable):  # it is stored, and they were used when its turn began
+            self.touch(record.path)
         return True
 
     def touch(self, path: Sequence[str]) -> None:

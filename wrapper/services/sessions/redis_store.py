@@ -144,7 +144,11 @@ class RedisSessionStore:
         head = session.head
         known = claim.session.head.key.uid if claim.session else ""
         fields = (head.key.uid, encode_head(head), encode_messages(session.messages), head.used)
-        result = self._run(SAVE, claim, known, *fields)
+        try:
+            result = self._run(SAVE, claim, known, *fields)
+        except Unavailable:  # it may be stored all the same, and then needs what the engine keeps
+            claim.session = claim.session or session
+            raise
         if result != b"saved":
             raise _conflict(deleted=result == b"deleted")
         claim.session = session

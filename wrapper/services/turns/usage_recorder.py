@@ -7,6 +7,7 @@ lost, however the gateway ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.notes import NO_NOTES, Notes
@@ -156,9 +157,10 @@ class UsageRecorder:
         for holder in self._holders:
             if holder.user and sum_.charged and _has_budget(holder):
                 rows.append(Row(self._day, name, "", sum_, holder.user))
-        self._ledger.add(*rows)
-        for holder in self._holders:
-            self._rates.spend(holder, sum_.tokens)
+        with ExitStack() as spending:  # in the end, even if one of these cannot be reached
+            for holder in self._holders:
+                spending.callback(self._rates.spend, holder, sum_.tokens)
+            self._ledger.add(*rows)
 
 
 def _has_budget(holder: LimitHolder) -> bool:

@@ -86,6 +86,7 @@ class BudgetWatch:
         self._on_threshold = on_threshold
         self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
         self._due: set[tuple[str, str]] = set()
+        self._doubtful: set[str] = set()  # occurrences that the store may have kept unannounced
         self._lock = threading.Lock()
 
     def know(self, holder: LimitHolder, spent: Spent) -> None:
@@ -148,10 +149,22 @@ class BudgetWatch:
                 if not self._announced(holder, budget) < percent <= budget.threshold(nanos):
                     continue
                 reached = ThresholdReached(holder.name, holder.user, budget, percent, nanos)
-                if is_new(budget.first.isoformat(), reached.occurrence):
+                if self._is_new(reached, is_new):
                     log.warning("budget threshold reached", extra={"facts": reached.facts()})
                     self._on_threshold(reached)
                 self._keep_announced(holder, budget, percent)
+
+    def _is_new(self, reached: ThresholdReached, is_new: Callable[[str, str], bool]) -> bool:
+        """Say whether it is to be announced; if the store's answer was lost, rather twice."""
+        occurrence = reached.occurrence
+        try:
+            new = is_new(reached.budget.first.isoformat(), occurrence)
+        except StoreFailed:
+            self._doubtful.add(occurrence)
+            raise
+        doubtful = occurrence in self._doubtful
+        self._doubtful.discard(occurrence)
+        return new or doubtful
 
     def _announced(self, holder: LimitHolder, budget: Budget) -> int:
         with self._lock:

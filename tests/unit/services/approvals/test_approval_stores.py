@@ -3,7 +3,9 @@
 import contextlib
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis
@@ -11,7 +13,9 @@ from redis import Redis
 from tests.support.clock import Clock
 from tests.support.server import eventually
 from wrapper.errors import Unavailable
+from wrapper.services.approvals import redis_waiter
 from wrapper.services.approvals.approval import Approval, Asker, Decision
+from wrapper.services.approvals.codec import encode_decision
 from wrapper.services.approvals.memory_store import MemoryApprovalStore
 from wrapper.services.approvals.redis_store import RedisApprovalStore
 from wrapper.services.approvals.redis_waiter import LOST
@@ -196,6 +200,32 @@ def test_another_worker_decides(open_redis):
     assert notified.came.wait(60)
     assert notified.decisions == [APPROVED]
     assert eventually(lambda: here._waiter._thread is None)  # nothing waits any more
+
+
+def test_a_lost_decision(open_redis, redis_server):
+    """A decision that is lost on its way to the worker that waits comes with the next renewal."""
+    store, notified = open_redis(hold=6.0), Notified()
+    store.add(waiting := approval(), notified)
+    with contextlib.closing(Redis.from_url(redis_server.url)) as client:
+        place = f"{open_redis.prefix}:approval:{waiting.id}"
+        client.hset(place, "decision", encode_decision(APPROVED, "token"))
+    assert notified.came.wait(60)
+    assert notified.decisions == [APPROVED]
+
+
+def test_one_inbox(open_redis, monkeypatch):
+    """All threads of a worker name the same list."""
+    waiter, both = open_redis()._waiter, threading.Barrier(2)
+
+    def new_id():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+        return uuid.UUID(int=threading.get_ident())
+
+    monkeypatch.setattr(redis_waiter, "uuid", SimpleNamespace(uuid4=new_id))
+    with ThreadPoolExecutor(2) as threads:
+        names = {*threads.map(lambda _: waiter.inbox, range(2))}
+    assert len(names) == 1
 
 
 def test_redis_loses_it(open_redis, redis_server):

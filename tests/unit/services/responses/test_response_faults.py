@@ -3,6 +3,7 @@
 import flask
 import pytest
 
+from tests.support.lost_answers import fail_once
 from tests.support.responses import HI, PATH
 from tests.support.scripted_server import error_of
 from wrapper import Gateway
@@ -82,6 +83,16 @@ def test_write_fails_in_a_stream(app):
     app.store.away = False
     id_ = text.partition('"id":"')[2].partition('"')[0]
     assert app.client.get(f"{PATH}/{id_}").status_code == 404
+
+
+def test_renewal_fails(app):
+    """A response is answered although those before it could not be kept for longer."""
+    first = app.ask().json["id"]
+
+    app.store.touch = fail_once(app.store.touch)
+    second = app.ask(previous_response_id=first)
+    assert second.status_code == 200
+    assert app.client.get(f"{PATH}/{second.json['id']}").status_code == 200
 
 
 def test_known_to_be_away(app):

@@ -14,6 +14,7 @@ import pytest
 
 from shop.sessions import ShopStore
 from tests.support.log_records import records_of
+from tests.support.lost_answers import lose_once
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT, eventually
 from tests.support.session_stores import HOLD, MemoryKind, RedisKind, ShopKind
@@ -357,6 +358,17 @@ def test_life_after_death(redis):
     redis.advance(TTL)
     assert redis.keys() == []
     store.close()
+
+
+def test_lost_answer(redis):
+    """A session that may be stored counts as stored, so that nothing of it is dropped."""
+    store = redis.open(TTL)
+    claim, session = take(store), build_session("alice", "one")
+    store._run = lose_once(store._run)
+    with pytest.raises(Unavailable):
+        claim.save(session)
+    assert claim.session == session == find(store)
+    claim.release()
 
 
 def test_lost_lock(redis):

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
+from tests.support.lost_answers import fail_once
+from wrapper.errors import Unavailable
 from wrapper.services.events import (
     Ended,
     Ending,
@@ -112,6 +114,14 @@ def test_as_it_becomes_known(desk):
     desk.recorder.close()
     assert desk.kept("m") == Amounts(1, 90, 5, 6, 8, 2, nanos=250_000_000)
     assert desk.tokens() == 90 + 5 + 6 + 8
+
+
+def test_tokens_while_the_books_fail(desk):
+    """Tokens count against the limit of a minute although the turn could not be booked."""
+    desk.books.add = fail_once(desk.books.add)
+    with pytest.raises(Unavailable):
+        desk.tell(m=(Usage(input=100), None))
+    assert desk.tokens() == 100
 
 
 def test_limits_of_the_provider(desk):

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.lost_answers import lose_once
 from tests.unit.services.usage.test_ledger import Memory
 from wrapper.errors import QuotaExceeded
 from wrapper.routes.headers import note_headers
 from wrapper.services.principal import EndUser, Principal
+from wrapper.services.store_health import StoreFailed
 from wrapper.services.usage import budget_watch
 from wrapper.services.usage.budget_watch import ThresholdReached
 from wrapper.services.usage.ledger import Ledger
@@ -172,6 +174,13 @@ def test_a_store_that_fails(world):
     assert world.announced() == []
     world.store.reads_fail = False
     assert world.announced() == [("usd_per_day", 80)]
+
+
+def test_a_lost_answer(world):
+    """A threshold that the store has noted, but not told so, is announced."""
+    world.spend(8)
+    world.store.announce = lose_once(world.store.announce, StoreFailed("away"))
+    assert world.announced() + world.announced() == [("usd_per_day", 80)]
 
 
 def test_when_a_gateway_ends(world):
