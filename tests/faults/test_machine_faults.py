@@ -289,7 +289,7 @@ def test_redis_away_and_back(serve, redis, upstream, new_session, hangs):
     upstream.clear()
     going = threading.Thread(target=go_away, args=(redis, upstream, hangs))
     going.start()
-    under_way = session.ask_failing("[[deltas 3]] [[pause 0.7]]")
+    under_way = session.ask_failing("[[wait 5]] [[deltas 3]]")  # nothing is booked before
     going.join()
     for error in (under_way, session.ask_failing("hello")):
         assert (error.status_code, error.code) == (503, "unavailable")

@@ -103,7 +103,8 @@ def test_client_leaves(session, upstream):
     before = session.messages()
     upstream.clear()
     connection = http.client.HTTPConnection("127.0.0.1", session.gateway.port, timeout=DEADLINE)
-    asked = [{"role": "user", "content": f"[[say more]] {WORDS}"}]
+    # The turn itself goes on until the gateway notices that the client has left.
+    asked = [{"role": "user", "content": f"[[say more]] [[stall 100]] {WORDS}"}]
     body = json.dumps(session.body(asked, claude={"compact": True}))
     connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
     assert upstream.wait_for(lambda seen: any("CRITICAL" in str(one.body) for one in seen))

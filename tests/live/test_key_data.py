@@ -80,14 +80,23 @@ def left(stored):
     return [name for name in names if not name.startswith(KEPT)]
 
 
-def test_two_workers(world, redis_server, background):
+@pytest.fixture
+def empty_redis(redis_server):
+    """The shared Redis, without what other tests have left in it."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        yield redis_server
+        client.flushall()
+
+
+def test_two_workers(world, empty_redis, background):
     """The command stops what runs in any worker, and deletes all in Redis but what bob has."""
-    redis = {"SESSION_STORE": redis_server.url, "REDIS_URL": redis_server.url}
+    redis = {"SESSION_STORE": empty_redis.url, "REDIS_URL": empty_redis.url}
     gateway = world("-w", "2", DEFAULT_PROFILE="plain", **redis)
     gateway.fill("alice")
     gateway.run("alice")
     turn = background(gateway.post, "alice", LONG, session_id="other")
-    stored = StoredData(gateway.server.folder, redis_server.url)
+    stored = StoredData(gateway.server.folder, empty_redis.url)
     assert eventually(lambda: any(":lock:" in name for name in stored.holding(b"other")))
 
     command = ("gateway", "keys", "revoke", "alice", "--delete-data")
@@ -104,8 +113,6 @@ def test_two_workers(world, redis_server, background):
     assert left(stored) == []
     gateway.fill("bob")
     assert len(gateway.clients["bob"].files.list().data) == 1
-    with Redis.from_url(redis_server.url) as client:
-        client.flushall()
 
 
 def test_one_worker(world, background):
