@@ -114,7 +114,7 @@ class BatchService:
             )
         if not view.state.facts.get("cancelling_at"):
             self._store.change(id_, {"cancelling_at": int(time.time())})
-        self._jobs.cancel(owner, id_)  # again, too, as the first time may have failed here
+        self._jobs.cancel(owner, id_)  # also where an earlier attempt failed here
         return self.read(owner, id_)
 
     def delete_all(self, owner: str) -> int:
@@ -125,7 +125,7 @@ class BatchService:
         ids = self.ids(owner)
         for id_ in ids:
             self._store.delete(id_)
-            self._jobs.delete(owner, id_)  # at last, as it is what names the rest
+            self._jobs.delete(owner, id_)  # last, since it names what is to be deleted
         return len(ids)
 
     def watch(self, id_: str) -> BatchView | None:
