@@ -102,8 +102,8 @@ def _stopped_after(server: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def _gateway(_start: Callable[..., Server]) -> Iterator[Server]:
-    sizes = {"POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
-    with _stopped_after(_start(POOL_RECYCLE="true", **sizes)) as server:
+    settings = {"POOL_RECYCLE": "true", "POOL_SIZE": "2", "POOL_SIZE_OTHER": "2"}
+    with _stopped_after(_start(**settings)) as server:
         yield server.wait()
 
 

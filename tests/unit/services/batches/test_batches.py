@@ -681,7 +681,7 @@ def test_a_lost_finalizer(start):
     assert len(process.results(process.create(*lines(3)))[0]) == 3
 
 
-def test_the_store_fails_while_results_are_written(start, monkeypatch):
+def test_the_store_fails_while_results_are_written(start):
     """The results are written once the store is back, also by the same process."""
     process = start(run=False)
     change, take_over = process.store.change, process.store.take_over
