@@ -151,3 +151,12 @@ def test_admin(team):
     assert "cancelled" in eve.change("POST", CANCEL, id=id_, key="bob").text
     assert eve.change("POST", DELETE, id=id_, key="bob").status_code == 200
     assert read(eve, id_, key="bob")[0] == 404
+
+
+@pytest.mark.parametrize("summary", [None, "text", 3, [{}], ["a"], [{"text": 3}]])
+def test_odd_summary(team, ann, summary):
+    """A summary is shown as far as it has texts, since it is stored as the client sent it."""
+    item = {"type": "reasoning", "summary": summary, "encrypted_content": "another gateway's"}
+    said = {"role": "user", "content": "Hi"}
+    id_ = team.send("ann", "/v1/responses", {"input": [said, item, said]})["id"]
+    assert read(ann, id_)[0] == 200

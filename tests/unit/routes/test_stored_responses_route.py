@@ -120,6 +120,21 @@ def test_thinking_in_a_loop():
     assert result.parts == (ToolResult("c1", ("3",)),)
 
 
+@pytest.mark.parametrize("refer", ["previous", "items"])
+def test_much_stored_thinking(refer, monkeypatch):
+    """What is stored may not expand to more thinking than a conversation may have."""
+    server = ScriptedServer(*CALL_STEPS)
+    first = store(server, tools=[TOOL])
+    monkeypatch.setattr("wrapper.services.messages.items.MOST_THINKING", 100)
+    asked = {"input": [OUTPUT], "previous_response_id": first["id"]}
+    if refer == "items":
+        asked = {"input": [HI, *({"id": item["id"]} for item in first["output"]), OUTPUT]}
+    error = error_of(ask(server, **asked, tools=[TOOL]), 413)
+    assert error["param"] == (
+        "previous_response_id" if refer == "previous" else "input.1.encrypted_content"
+    )
+
+
 def test_plain_stays_plain():
     """A continuation of calls runs in the profile plain, also without tools of its own."""
     server = ScriptedServer(*CALL_STEPS)

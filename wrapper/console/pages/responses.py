@@ -146,12 +146,19 @@ def _entries(items: Iterable[Json]) -> Iterator[Entry]:
         if kind == "message":
             yield _message(item)
         elif kind == "reasoning":
-            texts = [part["text"] for part in item.get("summary", ())]
+            texts = _summaries(item.get("summary"))
             yield Entry(kind, "Thinking", tuple(Piece("call", text, "Summary") for text in texts))
         else:
             shown = {name: value for name, value in item.items() if name not in ("id", "status")}
             piece = Piece("call", encode(shown), str(item.get("name") or kind))
             yield Entry(kind, kind.replace("_", " ").capitalize(), (piece,))
+
+
+def _summaries(summary: Any) -> Iterator[str]:
+    """Yield the texts of a summary, which is stored as the client sent it."""
+    for part in summary if isinstance(summary, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]
 
 
 def _message(item: Json) -> Entry:

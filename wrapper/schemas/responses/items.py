@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
 from wrapper.json_text import Json
+from wrapper.json_text.precision import write_exact
 from wrapper.schemas.base import CodedMessage
 from wrapper.schemas.chat.content_parts import load_file_data, load_image_url
 from wrapper.services.fronts.tool_names import ToolName, custom_arguments
-from wrapper.services.messages.items import InputItem, Item, ItemReference
+from wrapper.services.messages.items import InputItem, Item, ItemReference, bound_thinking
 from wrapper.services.messages.thinking_codec import THINKING_PREFIX, load_thinking
 from wrapper.services.turn import Approved, Part, ToolCall
 
@@ -45,7 +45,8 @@ class InputField(fields.Field[tuple[InputItem, ...]]):
             raise ValidationError("Not a valid string or array of items.")
         if not value:
             raise ValidationError("Must hold an item.")
-        return tuple(InputItem(item, _load_item(index, item)) for index, item in enumerate(value))
+        added = bound_thinking(_load_item(index, item) for index, item in enumerate(value))
+        return tuple(map(InputItem, value, added))
 
 
 def omitted_paths(items: Iterable[InputItem]) -> Iterator[str]:
@@ -165,7 +166,7 @@ def _load_mcp_call(path: str, item: Json) -> Item | None:
         return None
     output = item.get("output")
     if output is None:
-        output = f"Error: {json.dumps(item.get('error'), ensure_ascii=False)}"
+        output = f"Error: {write_exact(item.get('error'))}"
     if not isinstance(output, str):
         raise ValidationError({"output": ["Not a valid string."]})
     if not isinstance(approved, str):

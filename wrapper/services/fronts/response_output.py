@@ -37,6 +37,9 @@ from wrapper.services.fronts.tool_names import ToolName, ToolNames
 from wrapper.services.messages.thinking_codec import ThinkingPart, dump_thinking
 from wrapper.services.turn import RedactedThinking, Thinking
 
+ToolEvent = ToolUse | ToolUsed | ToolsListed
+# After these the model writes no more of a call.
+_OPENING = TextDelta | ReasoningDelta | Thought | RedactedThought | CallStarted | ApprovedCallRan
 ID_PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
@@ -67,17 +70,28 @@ class ResponseOutput:
         tool_use: bool,
     ):
         self.items: list[Json] = []
-        self._complete: list[Json] = []
+        # The items as they are kept: with signed thinking.
+        self.complete: list[Json] = []
         self._token = token
         self._names = names
         self._summary = summary
         self._encrypted = encrypted
         self._tool_use = tool_use
         self._open: OutputItem | None = None
+        # How many items the stream has begun, with a call that was cut.
+        self._begun = 0
         self._mcp_calls = McpCalls(servers)
+        # What happened to tools while a call was written, which items of its own would cut.
+        self._late: list[ToolEvent] = []
 
     def add(self, event: Event) -> Iterator[Json]:
         """Yield the events of the stream for *event*."""
+        if isinstance(self._open, FunctionCallItem):
+            if isinstance(event, ToolEvent):
+                self._late.append(event)
+                return
+            if self._late and isinstance(event, _OPENING):
+                yield from self.close()
         match event:
             case TextDelta():
                 message = self._open
@@ -101,27 +115,26 @@ class ResponseOutput:
                 yield from self._begin_call(event)
 
     def close(self, status: str = "completed") -> Iterator[Json]:
+        """Yield the events that end the open item, and those of what it kept from being told."""
+        yield from self._end(status)
+        late, self._late = self._late, []
+        for event in late:
+            yield from self._add_tool(event)
+        yield from self._end(status)
+
+    def _end(self, status: str) -> Iterator[Json]:
         """Yield the events that end the open item. A call that was cut is left out."""
-        item = self._open
+        item, self._open = self._open, None
         if item is None or _is_cut(item, status):
-            self._open = None
             return
-        self._open = None
         if isinstance(item, ApprovalRequestItem):
             yield self._added(item, status)
         yield from item.end()
         done = item.item(status)
-        index = len(self.items)
         self.items.append(done)
-        self._complete.append(_with_thinking(item, done))
+        self.complete.append(_with_thinking(item, done))
+        index = self._begun - 1
         yield {"type": "response.output_item.done", "output_index": index, "item": done}
-
-    def complete_items(self, status: str) -> list[Json]:
-        """Return the items as they are kept: with signed thinking, and the open one as it ends."""
-        item = self._open
-        if item is None or status == "failed" or _is_cut(item, status):
-            return [*self._complete]
-        return [*self._complete, _with_thinking(item, item.item(status))]
 
     def _begin(self, item: OutputItem) -> Iterator[Json]:
         """Yield the events that end the open item, and those that begin *item*."""
@@ -130,7 +143,7 @@ class ResponseOutput:
         yield self._added(item, "in_progress")
         yield from item.begin()
 
-    def _add_tool(self, event: ToolUse | ToolUsed | ToolsListed) -> Iterator[Json]:
+    def _add_tool(self, event: ToolEvent) -> Iterator[Json]:
         match event:
             case ToolUse():
                 self._mcp_calls.begin(event)
@@ -161,7 +174,8 @@ class ResponseOutput:
             yield from self._begin(self._call(event))
 
     def _added(self, item: OutputItem, status: str) -> Json:
-        added = {"type": "response.output_item.added", "output_index": len(self.items)}
+        added = {"type": "response.output_item.added", "output_index": self._begun}
+        self._begun += 1
         return {**added, "item": item.item(status)}
 
     def _summarise(self, text: str) -> Iterator[Json]:
@@ -185,8 +199,8 @@ class ResponseOutput:
 
     def _next(self, kind: str) -> tuple[str, int]:
         """Return the id and the index of the next item."""
-        # close() has yet to append the item that is open now.
-        index = len(self.items) + (self._open is not None)
+        # A request for approval that is open begins in the stream once it is whole.
+        index = self._begun + isinstance(self._open, ApprovalRequestItem)
         return f"{ID_PREFIXES[kind]}_{self._token}_{index}", index
 
 

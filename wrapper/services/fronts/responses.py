@@ -106,6 +106,7 @@ class ResponsesPresenter:
         )
         self._seen = _Seen(request.request.model or "", clock)
         self._stores = bool(request.repeated["store"])
+        self._last: list[Json] = []
 
     def whole(self, items: Items) -> Json:
         """Return the whole response, once *items* have ended."""
@@ -138,13 +139,15 @@ class ResponsesPresenter:
                 continue
             self._seen.add(event)
             yield from map(self._numbered, self._output.add(event))
-        yield from map(self._numbered, self._output.close(self._status))
+        self._close()
+        yield from map(self._numbered, self._last)
         yield self._state(f"response.{self._status}", self._status)
 
     def remember(self, answer: Answer) -> None:
         """Store the response, whose turn has ended, before its last event. Raises Unavailable."""
         if answer.ended and answer.ended.ending is not Ending.ABANDONED:
             self._seen.add(answer.ended)
+            self._close()
             self._store(self._status)
 
     def failure(self, error: ApiError) -> Json:
@@ -165,6 +168,10 @@ class ResponsesPresenter:
         """Return the event for a time of silence; some clients' timers ignore comments."""
         return self._numbered({"type": "keepalive"})
 
+    def _close(self) -> None:
+        """End the output, and keep the last events of its items until they are told."""
+        self._last.extend(self._output.close(self._status))
+
     @property
     def _status(self) -> str:
         return "incomplete" if self._reason else "completed"
@@ -180,8 +187,7 @@ class ResponsesPresenter:
         if self._stores:
             response = self._response(status, error)
             self._stores = False  # unless it is kept
-            output = self._output.complete_items(status)
-            self._stores = self._keep({**response, "output": output})
+            self._stores = self._keep({**response, "output": [*self._output.complete]})
             if not self._stores:
                 self._seen.notes |= NOT_KEPT
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from wrapper.errors import RequestTooLarge
 from wrapper.json_text import Json
 from wrapper.services.messages.message import ChatMessage
+from wrapper.services.messages.thinking_codec import expanded_size
 from wrapper.services.turn import Approved, Part, ToolCall
 
 # The names that parameters have in this API, by their names in chat completions.
@@ -17,6 +20,8 @@ NAMES = {
     "reasoning_effort": "reasoning.effort",
     "session_id": "previous_response_id",
 }
+# What the thinking of a conversation may have, as much as a whole body by default.
+MOST_THINKING = 32 * 1024 * 1024
 _MESSAGE = re.compile(r"messages\.(\d+)\.(.+)")
 _CALL = re.compile(r"tool_calls\.(\d+)(?:\.function)?\.(\w+)")
 _PART = re.compile(r"content\.(\d+)(.*)")
@@ -54,6 +59,32 @@ class InputItem:
 
     sent: Json
     added: Item | ItemReference | None
+
+
+Added = TypeVar("Added", bound=Item | ItemReference | None)
+
+
+def bound_thinking(items: Iterable[Added]) -> Iterator[Added]:
+    """Yield what *items* add. A small text of `encrypted_content` may hold a thousand times more.
+
+    Raises RequestTooLarge once their thinking has more than MOST_THINKING bytes.
+    """
+    left = MOST_THINKING
+    for item in items:
+        if isinstance(item, Item):
+            left -= expanded_size(item.parts)
+            if left < 0:
+                raise _too_much_thinking(item.path)
+        yield item
+
+
+def _too_much_thinking(path: str) -> RequestTooLarge:
+    param = path if path == "previous_response_id" else f"{path}.encrypted_content"
+    return RequestTooLarge(
+        f"{param}: the thinking in the conversation's items has more than {MOST_THINKING:,} "
+        "bytes; begin a conversation with a summary of this one.",
+        param=param,
+    )
 
 
 def rename(path: str) -> str:

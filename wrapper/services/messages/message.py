@@ -130,17 +130,21 @@ def _without_idle_thinking(parts: tuple[Part, ...]) -> Iterator[Part]:
 
 def _glue(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Return *parts* with blank texts joined to adjacent texts, so that nothing is lost."""
-    glued: list[Part] = []
-    before = ""
+    glued: list[list[str] | Part] = []
+    before: list[str] = []
     for part in parts:
         if not isinstance(part, str):
             glued.append(part)
-            before = ""
+            before = []
         elif part.strip():
-            glued.append(before + part if before else part)
-            before = ""
-        elif glued and isinstance(glued[-1], str):
-            glued[-1] += part
+            glued.append([*before, part])
+            before = []
+        elif glued and isinstance(glued[-1], list):
+            glued[-1].append(part)
         else:
-            before += part
-    return tuple(glued)
+            before.append(part)
+    return tuple(_joined(each) if isinstance(each, list) else each for each in glued)
+
+
+def _joined(texts: list[str]) -> str:
+    return "".join(texts) if len(texts) > 1 else texts[0]  # which may be more than a str

@@ -29,7 +29,7 @@ class _Entry:
     index: int
     message: ChatMessage
     results: list[Numbered] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
+    waiting: dict[str, None] = field(default_factory=dict)
 
 
 def pair(messages: Iterable[Numbered], changes: Changes) -> Iterator[Numbered]:
@@ -52,6 +52,8 @@ class _Pairs:
         self._changes = changes
         self._entries: list[_Entry] = []
         self._ids: set[str] = set()
+        # The last number that was given to an id, so that no search begins anew.
+        self._numbers: dict[str, int] = {}
         # The keys of both are the result's role, and the id or function that it names.
         self._open: dict[tuple[str, str], list[tuple[_Entry, ToolCall]]] = {}
         self._closed: dict[tuple[str, str], tuple[ToolCall, tuple[Part, ...]]] = {}
@@ -79,7 +81,7 @@ class _Pairs:
             entry.message = replace(message, parts=tuple(parts))
         for key_of, call in reversed(opened):  # of calls with one id the first is answered first
             self._open.setdefault(key_of, []).append((entry, call))
-        entry.waiting = [call.id for _, call in opened]
+        entry.waiting = {call.id: None for _, call in opened}
         self._entries.append(entry)
 
     def answer(self, index: int, message: ChatMessage) -> None:
@@ -110,32 +112,34 @@ class _Pairs:
         name = message.answers if message.role == "function" else UNKNOWN
         call = call or accepted_call(ToolCall("", name, "{}"), index, "", Changes())
         call = replace(call, id=self._id(message.answers if message.role == "tool" else OWN_ID))
-        entry = _Entry(index, ChatMessage("assistant", (call,)), waiting=[call.id])
+        entry = _Entry(index, ChatMessage("assistant", (call,)), waiting={call.id: None})
         self._entries.append(entry)
         self._close(key, entry, call, (index, message))
 
     def _close(self, key: tuple[str, str], entry: _Entry, call: ToolCall, result: Numbered) -> None:
         index, message = result
         entry.results.append((index, replace(message, answers=call.id)))
-        entry.waiting.remove(call.id)
+        del entry.waiting[call.id]
         self._closed[key] = call, message.parts
 
     def _missing(self, entry: _Entry) -> Sequence[Numbered]:
         """Return results that stand in for the missing ones."""
         if not entry.waiting:
             return ()
-        key = "function_call" if entry.waiting[-1].startswith(OWN_ID) else "tool_calls"
+        last = next(reversed(entry.waiting))
+        key = "function_call" if last.startswith(OWN_ID) else "tool_calls"
         missing = ", ".join(call_id[:100] for call_id in entry.waiting)
         self._changes.note(entry.index, key, f"{_MISSING} {missing}", mendable=True)
         return [(entry.index, ChatMessage("tool", (NO_RESULT,), id_)) for id_ in entry.waiting]
 
     def _id(self, wanted: str) -> str:
         """Return *wanted*, or a new id where a call already has that one."""
-        call_id, number = wanted, 1
+        call_id, number = wanted, self._numbers.get(wanted, 1)
         while call_id in self._ids:
             number += 1
             call_id = f"{wanted}_{number}"
         self._ids.add(call_id)
+        self._numbers[wanted] = number
         return call_id
 
 

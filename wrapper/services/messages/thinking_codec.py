@@ -15,6 +15,8 @@ ThinkingPart = Thinking | RedactedThinking
 # The version of the form. Other texts are another gateway's, or OpenAI's.
 THINKING_PREFIX = "ccg1."
 MOST_BYTES = 4 * 1024 * 1024
+# What a part takes beside its texts.
+_OVERHEAD = 128
 _KINDS: dict[str, type[ThinkingPart]] = {"thinking": Thinking, "redacted": RedactedThinking}
 
 
@@ -43,6 +45,12 @@ def load_thinking(text: str) -> tuple[ThinkingPart, ...]:
     if not isinstance(blocks, list):
         raise ValueError("it holds no blocks")
     return tuple(map(_part, blocks))
+
+
+def expanded_size(parts: Iterable[Any]) -> int:
+    """Return about how many bytes the thinking among *parts* takes."""
+    thinking = (part for part in parts if isinstance(part, Thinking | RedactedThinking))
+    return sum(_OVERHEAD + sum(map(len, vars(part).values())) for part in thinking)
 
 
 def _part(block: Any) -> ThinkingPart:

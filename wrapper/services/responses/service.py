@@ -13,7 +13,7 @@ from wrapper.notes import NO_NOTES
 from wrapper.services.approvals.service import ApprovalService
 from wrapper.services.fronts.responses import NOT_KEPT, ResponseRequest
 from wrapper.services.listing import Key, Listing, ListQuery
-from wrapper.services.messages.items import InputItem, Item, ItemReference
+from wrapper.services.messages.items import InputItem, Item, ItemReference, bound_thinking
 from wrapper.services.principal import Caller, Principal
 from wrapper.services.responses.call_approvals import CallApprovals
 from wrapper.services.responses.codec import from_text, unpack
@@ -64,11 +64,11 @@ class ResponseService:
         owner = caller.principal.name
         records = Records(self._store, owner)
         path = _path_to(records, asked.previous_response_id)
-        before = [item for id_, record in path for item in self._items(id_, record)]
+        before = [*bound_thinking(item for each in path for item in self._items(*each))]
         given = self._resolve(records, asked.input)
         decided, sent = self._approvals.settle(owner, before, given)
         before.extend(self._load_all(decided))
-        own = self._own(asked.input, sent)
+        own = bound_thinking(self._own(asked.input, sent))
         stores, wanted = self._stores(asked.store)
         return ResponseTurn(
             _saying_store(with_history(asked, before, own), stores=stores),

@@ -1,9 +1,11 @@
 """The input of a response: what each item becomes, and which items are refused."""
 
+import json
+
 import pytest
 
 from tests.support.pictures import picture, uri
-from tests.support.responses import HI, ask
+from tests.support.responses import HI, PATH, ask
 from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.services.messages.thinking_codec import dump_thinking
 from wrapper.services.turn import Document, Image, Message, Thinking, ToolCall, ToolResult
@@ -91,6 +93,28 @@ def test_thinking():
     item = {"type": "reasoning", "summary": [], "encrypted_content": dump_thinking([thought])}
     _, said, _ = turn_of([HI, item, CALL, OUTPUT]).messages
     assert said.parts == (thought, ToolCall("c1", "f", '{"a": 1}'))
+
+
+def test_much_thinking():
+    """The thinking of all items is bounded, though none of them has too much."""
+    thought = dump_thinking([Thinking("x" * 4_000_000, "sig")])
+    item = {"type": "reasoning", "summary": [], "encrypted_content": thought}
+    assert len(thought) < 6000
+    error = error_of(ask(ScriptedServer(), input=[HI, *[item] * 10, HI]), 413)
+    assert error["param"] == "input.9.encrypted_content"
+
+
+def test_error_of_an_mcp_call():
+    """The error of a call may have numbers that no double holds."""
+    call = {
+        **{"type": "mcp_call", "id": "mcp_1", "server_label": "docs", "name": "add"},
+        **{"arguments": "{}", "approval_request_id": "mcpr_1", "error": [0]},
+    }
+    body = json.dumps({"input": [HI, call, HI], "claude": {"profile": "plain"}})
+    server = ScriptedServer()
+    response = server.post(body.replace("[0]", "[0.12345678901234567890]"), path=PATH)
+    assert response.status_code == 200, response.json
+    assert "0.12345678901234567890" in str(server.engine.turns[0].messages)
 
 
 def refused(*items):

@@ -149,3 +149,25 @@ def test_approved_call():
     assert (item["type"], item["approval_request_id"]) == ("mcp_call", "mcpr_0_0")
     assert (item["status"], item["output"]) == ("failed", None)
     assert item["error"]["content"] == [{"type": "text", "text": "Not found."}]
+
+
+def test_call_that_ends_while_another_is_written():
+    """A server's call that ends while the model writes a function call is told after that."""
+    use = ToolUse(NAME, "{}", "t1")
+    used = ToolUsed(NAME, "done", 0.5, "t1", "Found.")
+    written = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a":'), used, CallDelta(0, "1}"))
+    items, told = output_of(use, *written)
+    assert [item["type"] for item in items] == ["function_call", "mcp_call"]
+    assert items[0]["arguments"] == '{"a":1}'
+    assert [event["output_index"] for event in told] == sorted(e["output_index"] for e in told)
+    items, _ = output_of(use, *written, CallStarted(1, "c2", "f"), CallDelta(1, "{}"))
+    assert [item["type"] for item in items] == ["function_call", "mcp_call", "function_call"]
+    assert items[2]["arguments"] == "{}"
+
+
+def test_list_and_use_while_a_call_is_written():
+    """Neither a list of tools nor a tool's use ends a call that the model writes."""
+    written = (CallStarted(0, "c1", "f"), CallDelta(0, '{"a":'))
+    items, _ = output_of(*written, LISTED, ToolUse("Bash", "{}"), CallDelta(0, "1}"), tool_use=True)
+    assert [item["type"] for item in items] == ["function_call", "mcp_list_tools", "reasoning"]
+    assert items[0]["arguments"] == '{"a":1}'

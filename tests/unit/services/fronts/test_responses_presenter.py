@@ -24,6 +24,7 @@ from wrapper.services.events import (
     TextDelta,
     Thought,
     ToolUse,
+    ToolUsed,
 )
 from wrapper.services.fronts.response_encoder import ResponseEncoder
 from wrapper.services.fronts.responses import (
@@ -283,6 +284,8 @@ def test_notes():
 
 TEXT = st.text(min_size=1, max_size=5)
 APPROVAL = Approval("apr_1", Asker("alice"), "Bash", {}, "ls", "Bash(ls)", 1.0, 2.0)
+MCP_TOOL = "mcp__s__t"
+MCP_USE = (ToolUse(MCP_TOOL, '{"a": 1}', "t1"), ToolUsed(MCP_TOOL, "done", 0.5, "t1", "Found."))
 SPOKEN = st.one_of(
     TEXT.map(TextDelta),
     TEXT.map(ReasoningDelta),
@@ -290,13 +293,16 @@ SPOKEN = st.one_of(
     st.builds(RedactedThought, TEXT),
     st.just(ToolUse("Bash", "{}")),
     st.just(ApprovalChanged(APPROVAL)),
+    st.sampled_from(MCP_USE),
 )
-CALLED = st.tuples(st.sampled_from([*NAMES, "unknown"]), st.lists(TEXT, max_size=3))
+CALLED = st.tuples(
+    st.sampled_from([*NAMES, "unknown"]), st.lists(TEXT | st.sampled_from(MCP_USE), max_size=3)
+)
 
 
 @st.composite
 def turns(draw):
-    """Draw a turn's events: text, thinking and calls in any order."""
+    """Draw a turn's events: text, thinking, calls and tools in any order."""
     events, calls = [], 0
     for part in draw(st.lists(st.one_of(SPOKEN, CALLED), max_size=12)):
         if not isinstance(part, tuple):
@@ -304,7 +310,7 @@ def turns(draw):
             continue
         name, pieces = part
         events.append(CallStarted(calls, f"toolu_{calls}", name))
-        events += [CallDelta(calls, piece) for piece in pieces]
+        events += [CallDelta(calls, p) if isinstance(p, str) else p for p in pieces]
         calls += 1
     ending = draw(st.sampled_from([e for e in Ending if e is not Ending.ABANDONED]))
     return run(*events, ending=ending)
@@ -325,11 +331,13 @@ def test_any_turn(items, summary, encrypted, show_tool_use):
     done = [event["item"] for event in events if event["type"].endswith("output_item.done")]
     assert response["output"] == done
     assert len(added) - len(done) in ((0, 1) if response["status"] == "incomplete" else (0,))
-    for index, (begun, ended) in enumerate(zip(added, done, strict=False)):
-        assert {key: begun[key] for key in ("id", "type")} == {
-            key: ended[key] for key in ("id", "type")
-        }
-        assert ended["id"].endswith(f"_{index}")
+    assert [item["id"].rpartition("_")[2] for item in added] == [*map(str, range(len(added)))]
+    types_of = {item["id"]: item["type"] for item in added}
+    assert all(types_of[item["id"]] == item["type"] for item in done)
+    indexes = {
+        e["item"]["id"]: e["output_index"] for e in events if "output_index" in e and "item" in e
+    }
+    assert all(id_.endswith(f"_{index}") for id_, index in indexes.items())
     assert _accumulated(events) == [_content(item) for item in done]
 
 
@@ -355,7 +363,7 @@ def _content(item):
             return item["type"], item["content"][0]["text"]
         case "reasoning":
             return item["type"], "".join(part["text"] for part in item["summary"])
-        case "function_call":
+        case "function_call" | "mcp_call":
             return item["type"], item["arguments"]
     return item["type"], item["input"]
 

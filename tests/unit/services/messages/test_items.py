@@ -2,9 +2,17 @@
 
 import pytest
 
-from wrapper.services.messages.items import Item, to_conversation, unpaired_call, with_outputs
+from wrapper.errors import RequestTooLarge
+from wrapper.services.messages import items as items_module
+from wrapper.services.messages.items import (
+    Item,
+    bound_thinking,
+    to_conversation,
+    unpaired_call,
+    with_outputs,
+)
 from wrapper.services.messages.message import content_of, merge
-from wrapper.services.turn import Approved, Image, ToolCall, ToolResult
+from wrapper.services.turn import Approved, Image, RedactedThinking, Thinking, ToolCall, ToolResult
 
 CALLS = [ToolCall(f"call_{n}", "f", "{}") for n in range(3)]
 
@@ -120,3 +128,15 @@ def test_paired():
     """Outputs may come in any order, and with other items between."""
     items = [call(0), call(1, 1), user(2, "and"), output(3, 1), output(4), call(5, 2), output(6, 2)]
     assert unpaired_call(items) is None
+
+
+@pytest.mark.parametrize("part", [Thinking("x" * 400, "sig"), RedactedThinking("x" * 400)])
+def test_much_thinking(part, monkeypatch):
+    """The thinking of all items together is bounded, however little each has."""
+    monkeypatch.setattr(items_module, "MOST_THINKING", 2000)
+    thoughts = [Item(f"input.{n}", "assistant", (part,)) for n in range(4)]
+    kept = bound_thinking([user(0, "x" * 9000), None, *thoughts])
+    assert sum(item in thoughts for item in (next(kept) for _ in range(5))) == 3
+    with pytest.raises(RequestTooLarge, match=r"thinking") as caught:
+        next(kept)
+    assert caught.value.param == "input.3.encrypted_content"

@@ -1,12 +1,16 @@
 """Messages: their conversion, and the pairing of calls and results."""
 
+import time
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wrapper.errors import InvalidRequest
 from wrapper.services.messages.adaptation import adapt
-from wrapper.services.messages.message import ChatMessage
+from wrapper.services.messages.changes import Changes
+from wrapper.services.messages.message import ChatMessage, content_of
+from wrapper.services.messages.pairing import pair
 from wrapper.services.request import Grant, TurnRequest
 from wrapper.services.turn import (
     Document,
@@ -314,3 +318,21 @@ def test_any_broken_pairing(conversation, data):
     with pytest.raises(InvalidRequest) as caught:
         spoken_messages(broken)
     assert not str(caught.value.param).endswith(".content")
+
+
+def test_many_blanks():
+    """The time for joining blank texts does not grow with its square."""
+    began = time.process_time()
+    (text,) = content_of(ChatMessage("user", ("x" * 4_000_000, *[" "] * 80_000)))
+    assert len(text) == 4_080_000
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("results", [0, 30_000])
+def test_many_calls_with_one_id(results):
+    """The time for giving calls ids of their own does not grow with the square of their number."""
+    said = calls(*["a"] * 30_000)
+    began = time.process_time()
+    paired = pair(enumerate([ASKED, said, *[tool("a")] * results]), Changes())
+    assert len({m.answers for _, m in paired if m.role == "tool"}) == 30_000
+    assert time.process_time() - began < 10
