@@ -92,6 +92,9 @@ class ResponseOutput:
                 return
             if self._late and isinstance(event, _OPENING):
                 yield from self.close()
+        yield from self._add(event)
+
+    def _add(self, event: Event) -> Iterator[Json]:
         match event:
             case TextDelta():
                 message = self._open

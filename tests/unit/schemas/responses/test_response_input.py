@@ -107,8 +107,13 @@ def test_much_thinking():
 def test_error_of_an_mcp_call():
     """The error of a call may have numbers that no double holds."""
     call = {
-        **{"type": "mcp_call", "id": "mcp_1", "server_label": "docs", "name": "add"},
-        **{"arguments": "{}", "approval_request_id": "mcpr_1", "error": [0]},
+        "type": "mcp_call",
+        "id": "mcp_1",
+        "server_label": "docs",
+        "name": "add",
+        "arguments": "{}",
+        "approval_request_id": "mcpr_1",
+        "error": [0],
     }
     body = json.dumps({"input": [HI, call, HI], "claude": {"profile": "plain"}})
     server = ScriptedServer()
