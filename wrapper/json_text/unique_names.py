@@ -31,9 +31,8 @@ class UniqueNames:
         if self._repeating is None:
             return None
         object_, name = self._repeating
-        path = next(
-            (path for path, value in islice(_walk(body), MOST_SEARCHED) if value is object_), ()
-        )
+        found = islice(_walk(body), MOST_SEARCHED)
+        path = next((path for path, value in found if value is object_), [])
         return ".".join((*path, name))[:LONGEST]
 
 
@@ -46,13 +45,23 @@ def _repeated(pairs: list[tuple[str, Any]]) -> str:
     return ""
 
 
-def _walk(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield *value* and all values in it with their paths, without recursion."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
+def _walk(value: Any) -> Iterator[tuple[list[str], Any]]:
+    """Yield *value* and all values in it, without recursion, each with its path at that moment."""
+    path: list[str] = []
+    yield path, value
+    waiting = [_inner(value)]
     while waiting:
-        path, inner = waiting.pop()
+        if (found := next(waiting[-1], None)) is None:
+            waiting.pop()
+            del path[-1:]
+            continue
+        name, inner = found
+        path.append(str(name))
         yield path, inner
-        if isinstance(inner, dict):
-            waiting += [((*path, name), each) for name, each in inner.items()]
-        elif isinstance(inner, list):
-            waiting += [((*path, str(at)), each) for at, each in enumerate(inner)]
+        waiting.append(_inner(inner))
+
+
+def _inner(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value)) if isinstance(value, list) else iter(())

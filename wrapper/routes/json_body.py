@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from wrapper import errors
 from wrapper.errors import InvalidRequest
 from wrapper.json_text import Bytes
+from wrapper.json_text.encoding import encode
 from wrapper.json_text.precision import read_number
 from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
@@ -100,7 +101,7 @@ def parse(data: Bytes) -> dict[str, Any]:
             object_pairs_hook=pairs.read,
         )
         if _SURROGATE.search(text):
-            json.dumps(body, ensure_ascii=False).encode()
+            encode(body).encode()
     except RecursionError:
         raise InvalidRequest(TOO_DEEP) from None
     except UnicodeEncodeError:

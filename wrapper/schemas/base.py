@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import Any, Self
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
-from marshmallow.validate import Equal, Range
+from marshmallow.validate import Equal, Length, Range
 
 from wrapper.errors import InvalidRequest
 
@@ -28,6 +28,8 @@ def always(value: str) -> fields.String:
     return fields.String(required=True, validate=Equal(value))
 
 
+# No provider's names are longer. What is known of a model is remembered by its name.
+model_name = partial(fields.String, validate=Length(min=1, max=512))
 required_text = partial(fields.String, required=True)
 nullable_text = partial(fields.String, required=True, allow_none=True)
 required_count = partial(fields.Integer, required=True, validate=Range(min=0))
@@ -89,6 +91,15 @@ class NarrowingSchema(BaseSchema):
 
 def _is_optional(field: fields.Field[Any]) -> bool:
     return not field.required and field.load_default is missing
+
+
+class BoundedList(fields.List[Any]):
+    """A list whose length is checked before its items are loaded."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._validate(value)
+        return super()._deserialize(value, *args, **kwargs)
 
 
 class StrictBool(fields.Boolean):

@@ -11,7 +11,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf
 
 from wrapper.json_text import Json
-from wrapper.schemas.mcp_config import HEADER, TYPES, check_name
+from wrapper.schemas.mcp_config import HEADER, MOST_SERVERS, TYPES, check_name
 from wrapper.services.tools.mcp import McpServer, NamedServer, normalise
 
 MOST_BROUGHT = 8
@@ -90,6 +90,8 @@ class RequestedServers:
     def name(self, name: str, server: NamedServer) -> RequestedServers:
         """Return these servers and a *server* of the gateway's. Raises ValidationError."""
         check_name(name, self.names)
+        if len(self.names) == MOST_SERVERS:
+            raise ValidationError(f"A request may name {MOST_SERVERS} servers.")
         return replace(self, names=(*self.names, name), named={**self.named, name: server})
 
     def join(self, others: RequestedServers) -> RequestedServers:
@@ -157,6 +159,8 @@ class ServersField(fields.Field[RequestedServers]):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> RequestedServers:
         if not isinstance(value, list):
             raise ValidationError("Not a valid list.")
+        if len(value) > MOST_SERVERS:
+            raise ValidationError(f"Longer than maximum length {MOST_SERVERS}.")
         servers = RequestedServers()
         for index, given in enumerate(value):
             try:

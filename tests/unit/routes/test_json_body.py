@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.support.scripted_server import (
     UnreadableBody,
     error_of,
 )
+from wrapper.errors import InvalidRequest
+from wrapper.routes.json_body import parse
 
 pytestmark = pytest.mark.packages
 
@@ -201,3 +204,27 @@ def test_malformed_body():
     status, body, _ = server.send(Malformed(), **CHUNKED)
     assert (status, body["error"]["code"]) == (400, "malformed_request")
     assert server.engine.turns == []
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [('"\\ud83d\\ude00"', 200), ('"text \\\\ud83d"', 200), ('"\\ud83d"', 400)],
+)
+def test_surrogates_beside_long_numbers(value, status):
+    """Escaped pairs are valid beside a number of many digits, and lone surrogates are refused."""
+    body = json.dumps({**CHAT_BODY, "temperature": 0})
+    raw = body.replace('"temperature": 0', f'"temperature": 0.69999999999999996, "x": {value}')
+    assert ScriptedServer().post(raw).status_code == status
+
+
+def test_repeated_name_beside_deep_values():
+    """The search for a repeated name takes little memory, however deep the body is."""
+    deep = f"{'[' * 900}{'0,' * 20_000}0{']' * 900}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest) as caught:
+            parse(f'{{"x":{deep},"y":{{"a":1,"a":2}},"z":{deep}}}'.encode())
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert caught.value.param == "y.a"

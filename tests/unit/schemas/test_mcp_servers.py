@@ -7,6 +7,7 @@ import pytest
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import load_data
 from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
+from wrapper.schemas.mcp_config import MOST_SERVERS
 from wrapper.schemas.mcp_servers import MOST_BROUGHT, MOST_HEADERS
 from wrapper.services.tools.mcp import McpServer
 
@@ -109,3 +110,11 @@ def test_refused_together(servers):
     """Two servers cannot share the names of their tools, nor may there be too many."""
     with pytest.raises(InvalidRequest):
         load(*servers)
+
+
+def test_many_names():
+    """A request may name 100 servers."""
+    assert len(load(*["docs"] * MOST_SERVERS)[0]) == MOST_SERVERS
+    with pytest.raises(InvalidRequest) as caught:
+        load(*["docs"] * (MOST_SERVERS + 1))
+    assert caught.value.param == "mcp_servers"

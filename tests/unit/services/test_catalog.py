@@ -148,3 +148,9 @@ def test_every_listed_name_can_be_used():
 def test_created(model_id, seconds):
     """A model's date is the one in its id."""
     assert created(model_id) == seconds
+
+
+def test_many_prefixes():
+    """A name may have any number of routers' prefixes."""
+    with pytest.raises(ModelNotFound):
+        catalog().choose("openai/" * 2000 + "x")

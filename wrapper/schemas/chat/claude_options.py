@@ -8,7 +8,15 @@ from typing import Any
 from marshmallow import RAISE, fields
 from marshmallow.validate import Length, OneOf, Range
 
-from wrapper.schemas.base import MAX_INTEGER, BaseSchema, StrictBool, StrictInt, describe
+from wrapper.schemas.base import (
+    MAX_INTEGER,
+    BaseSchema,
+    BoundedList,
+    StrictBool,
+    StrictInt,
+    describe,
+    model_name,
+)
 from wrapper.schemas.mcp_servers import RequestedServers, ServersField
 from wrapper.settings import PERMISSION_MODES
 
@@ -26,8 +34,8 @@ class ClaudeSchema(BaseSchema):
         validate=OneOf(("agent", "plain")),
         metadata=describe("agent has Claude Code's tools; plain has none."),
     )
-    fallback_models = fields.List(
-        fields.String(validate=Length(min=1)),
+    fallback_models = BoundedList(
+        model_name(),
         allow_none=True,
         validate=Length(max=MOST_FALLBACKS),
         metadata=describe(

@@ -16,6 +16,7 @@ from wrapper.schemas.data_uri import DataUri, parse_data_uri
 from wrapper.services.attachments.media import kind_of, load_bare_file, load_file, load_image
 from wrapper.services.turn import Document, Image, Part, ToolCall, ToolResult
 
+LONGEST_URL = 8192
 TEXT_PARTS = ("text", "refusal")
 
 
@@ -74,11 +75,14 @@ def load_image_url(value: Json) -> Image | Document:
         return _image_of(uri)
     # The model's API fetches the URL. If this server did, a client could reach into its network.
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if len(url) <= LONGEST_URL else "")  # which remembers what it is given
     except ValueError:
         parts = urlsplit("")
     if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _is_one_word(url):
-        message = "Must be an http or https URL, or data:image/png;base64,…."
+        message = (
+            f"Must be an http or https URL of at most {LONGEST_URL} characters, or "
+            "data:image/png;base64,…."
+        )
         raise ValidationError({"url": [CodedMessage(message, "invalid_image_url")]})
     return Image(url=url)
 

@@ -12,9 +12,11 @@ from marshmallow.validate import Length, OneOf, Range
 from wrapper.schemas.base import (
     MAX_INTEGER,
     BaseSchema,
+    BoundedList,
     StrictBool,
     StrictFloat,
     StrictInt,
+    model_name,
 )
 from wrapper.schemas.chat.anthropic import (
     SystemField,
@@ -85,7 +87,7 @@ class ChatRequestSchema(RequestSchema):
 
     parameters = PARAMETERS
 
-    model = fields.String(validate=Length(min=1))
+    model = model_name()
     messages = fields.List(
         fields.Nested(MessageSchema),
         required=True,
@@ -102,10 +104,10 @@ class ChatRequestSchema(RequestSchema):
     reasoning_effort = fields.String(validate=OneOf(EFFORTS))
     claude = fields.Nested(ClaudeSchema)
     session_id = SessionIdField()
-    tools = fields.List(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
+    tools = BoundedList(fields.Nested(ToolSchema), validate=Length(max=MAX_FUNCTIONS))
     tool_choice = ToolChoiceField()
     parallel_tool_calls = StrictBool()
-    functions = fields.List(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
+    functions = BoundedList(fields.Nested(FunctionSchema), validate=Length(max=MAX_FUNCTIONS))
     function_call = FunctionCallField()
     response_format = fields.Nested(ResponseFormatSchema)
     presence_penalty = StrictFloat(validate=Range(-2, 2))

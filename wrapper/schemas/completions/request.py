@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Range
 
 from wrapper.json_text import Json
-from wrapper.schemas.base import MAX_INTEGER, CodedMessage, StrictBool, StrictFloat, StrictInt
+from wrapper.schemas.base import (
+    MAX_INTEGER,
+    CodedMessage,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_name,
+)
 from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
 from wrapper.schemas.chat.request import MAX_CHOICES, StreamOptionsSchema
 from wrapper.schemas.chat.stop import StopField
@@ -55,7 +62,7 @@ class CompletionRequestSchema(RequestSchema):
 
     parameters = PARAMETERS
 
-    model = fields.String(validate=Length(min=1))
+    model = model_name()
     prompt = PromptField(required=True)
     stream = StrictBool()
     stream_options = fields.Nested(StreamOptionsSchema)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Equal, Length, OneOf, Range
+from marshmallow.validate import Equal, OneOf, Range
 
 from wrapper.json_text import Json
 from wrapper.json_text.precision import changes, is_suspect, write_exact
-from wrapper.schemas.base import MAX_INTEGER, StrictBool, StrictFloat, StrictInt
+from wrapper.schemas.base import MAX_INTEGER, StrictBool, StrictFloat, StrictInt, model_name
 from wrapper.schemas.messages.conversation import (
     ContentField,
     MessagesField,
@@ -28,7 +28,7 @@ class MessageRequestSchema(RequestSchema):
 
     parameters = PARAMETERS
 
-    model = fields.String(required=True, validate=Length(min=1))
+    model = model_name(required=True)
     max_tokens = StrictInt(required=True, validate=Range(1, MAX_INTEGER))
     messages = MessagesField(required=True)
     system = ContentField()

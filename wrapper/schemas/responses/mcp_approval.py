@@ -30,8 +30,8 @@ def _load(value: Any) -> tuple[str, ...] | None:
         return () if value == ALWAYS else None
     if not isinstance(value, dict) or not value.keys() <= {ALWAYS, NEVER}:
         raise ValidationError(f"Must be {ALWAYS}, {NEVER}, or an object with lists of tools.")
-    lists = {name: _tool_names(name, value.get(name)) for name in (ALWAYS, NEVER)}
-    return tuple(name for name in lists[NEVER] if name not in lists[ALWAYS])
+    always = frozenset(_tool_names(ALWAYS, value.get(ALWAYS)))
+    return tuple(name for name in _tool_names(NEVER, value.get(NEVER)) if name not in always)
 
 
 def _tool_names(name: str, given: Any) -> list[str]:

@@ -17,6 +17,7 @@ from wrapper.schemas.base import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    model_name,
 )
 from wrapper.schemas.chat.claude_options import ClaudeSchema, claude_fields
 from wrapper.schemas.chat.tool_choice import (
@@ -76,7 +77,7 @@ class ResponseRequestSchema(RequestSchema):
         # In chat completions `store` has no effect. Here it says what may be kept.
         super().__init__(ignored=[name for name in ignored if name != "store"], **options)
 
-    model = fields.String(validate=Length(min=1))
+    model = model_name()
     input = InputField()
     instructions = fields.String()
     stream = StrictBool()

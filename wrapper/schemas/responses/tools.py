@@ -29,6 +29,10 @@ _CUSTOM_PARAMETERS: Mapping[str, Any] = {
 }
 
 
+class _TooManyFunctions(Exception):
+    """Raised before further functions are loaded, which takes time."""
+
+
 @dataclass
 class LoadedTools:
     """The tools of a request: the functions that stand for them, and how the client names these.
@@ -66,6 +70,8 @@ class LoadedTools:
                 self.adapted.append(f"{path}{below}.format")
             elif function.original is not None:
                 self.adapted.append(f"{path}{below}.parameters")
+            if len(self.functions) > MAX_FUNCTIONS:
+                raise _TooManyFunctions
 
     def _add_server(self, path: str, tool: Json) -> None:
         self.servers = with_mcp_tool(self.servers, tool, path)
@@ -86,10 +92,10 @@ class ToolsField(fields.Field[LoadedTools]):
         for index, tool in enumerate(value):
             try:
                 loaded.add(f"tools.{index}", tool)
+            except _TooManyFunctions:
+                raise ValidationError(f"Longer than maximum length {MAX_FUNCTIONS}.") from None
             except ValidationError as error:
                 raise ValidationError({index: error.messages}) from None
-        if len(loaded.functions) > MAX_FUNCTIONS:
-            raise ValidationError(f"Longer than maximum length {MAX_FUNCTIONS}.")
         return loaded
 
 
@@ -161,7 +167,7 @@ def _grammar_of(tool: Json) -> str:
 def _allowed_tools(value: Json) -> RequestedToolChoice:
     modes = {"auto": MODES["auto"], "required": MODES["required"]}
     mode, tools = value.get("mode"), value.get("tools")
-    if mode not in modes:
+    if not isinstance(mode, str) or mode not in modes:
         raise ValidationError({"mode": [f"Must be one of: {', '.join(modes)}."]})
     if not isinstance(tools, list) or not tools:
         raise ValidationError({"tools": ["Not a valid array with a tool."]})

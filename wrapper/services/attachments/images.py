@@ -12,13 +12,12 @@ from typing import Any
 
 from wrapper.errors import ClientGone, InvalidRequest
 from wrapper.notes import NO_NOTES, Notes
-from wrapper.services.attachments.media import decode_base64
+from wrapper.services.attachments.media import MOST_BASE64, decode_base64
 from wrapper.services.background.offload.runner import Exceeded, Job, offload
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Document, Image, ToolResult
 
 MOST = 100
-MOST_BASE64 = 5 * 1024**2
 MOST_PIXELS_A_SIDE = 8000
 # Of all images of a request together.
 MOST_PIXELS = 256_000_000

@@ -6,6 +6,7 @@ Their bytes decide what they are, whatever their label says.
 from __future__ import annotations
 
 import base64
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from wrapper.services.attachments.png import checksum_holds, chunks, is_ancillary
@@ -15,8 +16,13 @@ PDF, TEXT = "application/pdf", "text/plain"
 PDF_HEAD = b"%PDF-"
 # The first base64 characters of a PDF.
 PDF_BASE64 = "JVBERi"
+BLANKS = " \n\r\t\f\v"
 # Decoding takes 20 times the length of an escape in memory.
 MOST_ESCAPES = 500_000
+# The model's API takes no larger image.
+MOST_BASE64 = 5 * 1024**2
+# How many chunks of a PNG are checked.
+MOST_CHUNKS = 20_000
 # The base64 characters that are enough to tell the kind.
 HEAD_CHARACTERS = 64
 LABELS = {
@@ -45,8 +51,8 @@ def normal_base64(text: str) -> str:
     """
     if "%" in text:
         text = unescape(text).decode("latin-1")
-    if any(blank in text for blank in " \n\r\t\f\v"):
-        text = "".join(text.split())
+    if any(blank in text for blank in BLANKS):
+        text = text.translate(dict.fromkeys(map(ord, BLANKS)))
     if "-" in text or "_" in text:
         text = text.replace("-", "+").replace("_", "/")
     text = text.rstrip("=")
@@ -87,7 +93,8 @@ def load_image(label: str, text: str) -> Image | Document:
     corrected = kind not in (label, labelled)
     if kind == PDF:
         return Document(PDF, text, corrected=corrected)
-    if kind == "image/png" and (repaired := _without_bad_metadata(decode_base64(text))):
+    is_acceptable_png = kind == "image/png" and len(text) <= MOST_BASE64
+    if is_acceptable_png and (repaired := _without_bad_metadata(decode_base64(text))):
         return Image(kind, base64.b64encode(repaired).decode(), corrected=True)
     return Image(kind, text, corrected=corrected)
 
@@ -131,7 +138,7 @@ def _without_bad_metadata(data: bytes) -> bytes | None:
     try:
         wrong = [
             (begin, end)
-            for name, begin, end in chunks(data)
+            for name, begin, end in islice(chunks(data), MOST_CHUNKS)
             if is_ancillary(name) and not checksum_holds(data, begin, end)
         ]
     except ValueError:

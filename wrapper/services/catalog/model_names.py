@@ -39,7 +39,9 @@ def spellings(name: str) -> Iterator[str]:
     """
     yield name
     router, slash, rest = name.partition("/")
-    if slash and router in ROUTERS:
-        yield from spellings(rest)
-    elif name.startswith("claude-") and _DOTTED.search(name):
+    while slash and router in ROUTERS:
+        name = rest
+        yield name
+        router, slash, rest = name.partition("/")
+    if name.startswith("claude-") and _DOTTED.search(name):
         yield _DOTTED.sub("-", name)

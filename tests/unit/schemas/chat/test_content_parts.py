@@ -1,6 +1,7 @@
 """Content parts: what each type is loaded to, and how unusable ones are refused."""
 
 import base64
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -8,8 +9,8 @@ from marshmallow import ValidationError
 
 from tests.support.pictures import FORMATS, picture
 from wrapper.schemas.base import code_of, first_error
-from wrapper.schemas.chat.content_parts import load_part
-from wrapper.services.attachments.media import MOST_ESCAPES
+from wrapper.schemas.chat.content_parts import LONGEST_URL, load_part
+from wrapper.services.attachments.media import MOST_CHUNKS, MOST_ESCAPES, normal_base64
 from wrapper.services.turn import Document, Image
 
 PDF = b"%PDF-1.4 and so on"
@@ -209,3 +210,36 @@ def test_wrong_parts(part, path, code):
         load_part(0, part)
     param, message = first_error(caught.value.normalized_messages())
     assert (param, code_of(message)) == (path, code)
+
+
+def test_long_urls():
+    """A URL of an image has at most 8192 characters."""
+    longest = f"https://x.test/{'a' * (LONGEST_URL - 15)}"
+    assert load("image_url", {"url": longest}) == Image(url=longest)
+    assert mistake_in("image_url", {"url": f"{longest}a"}) == ("image_url.url", "invalid_image_url")
+
+
+def test_many_blanks():
+    """Blanks in base64 take little memory."""
+    text = "AAA " * 1_000_000
+    tracemalloc.start()
+    try:
+        assert len(normal_base64(text)) == 3_000_000
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_chunks():
+    """Of a PNG with many chunks, only so many are checked."""
+    chunk = bytes(4) + b"tEXt" + bytes(4)  # whose checksum is wrong
+    image = picture()
+    data = b64(image[:33] + chunk * (MOST_CHUNKS + 1) + image[33:])
+    kept = base64.b64decode(load("image_url", {"url": f"data:image/png;base64,{data}"}).data)
+    assert kept.count(chunk) == 2
+
+
+def test_large_image():
+    """A PNG that is too large for the model's API is not read at all, and refused later."""
+    data = b64(picture(size=4 * 1024**2))
+    assert load("image_url", {"url": f"data:image/png;base64,{data}"}).data == data

@@ -183,6 +183,8 @@ def test_unsupported(name, value):
         ("claude", "plain", "claude", "invalid_type"),
         ("claude", {"profile": "other"}, "claude.profile", "invalid_value"),
         ("claude", {"profil": "plain"}, "claude.profil", "invalid_value"),
+        ("model", "m" * 513, "model", "invalid_value"),
+        ("claude", {"fallback_models": ["m" * 513]}, "claude.fallback_models.0", "invalid_value"),
         ("messages", "Hi", "messages", "invalid_type"),
         ("messages", [], "messages", "invalid_value"),
         ("messages", ["Hi"], "messages.0", "invalid_type"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from tests.unit.schemas.responses.test_response_tools import FUNCTION
 from wrapper.errors import InvalidRequest
 from wrapper.schemas.base import load_data
+from wrapper.schemas.mcp_config import MOST_SERVERS
 from wrapper.schemas.responses.request import RESPONSE_REQUEST
 from wrapper.services.tools.mcp import McpServer, NamedServer
 
@@ -176,3 +178,21 @@ def test_two_with_one_name():
         with pytest.raises(InvalidRequest) as caught:
             load(*tools, **more)
         assert caught.value.param == f"tools.{len(tools) - 1}"
+
+
+def test_many_servers():
+    """A request may name 100 servers."""
+    tools = [mcp(server_label=f"s{n}", server_url=...) for n in range(MOST_SERVERS + 1)]
+    assert len(load(*tools[:MOST_SERVERS]).request.mcp_servers) == MOST_SERVERS
+    with pytest.raises(InvalidRequest) as caught:
+        load(*tools)
+    assert caught.value.param.startswith(f"tools.{MOST_SERVERS}")
+
+
+def test_many_names_of_tools():
+    """The time for lists of tools does not grow with the square of their length."""
+    names = {"tool_names": [f"t{n}" for n in range(40_000)]}
+    began = time.process_time()
+    (server,) = servers_of(mcp(require_approval={"always": names, "never": names}))
+    assert server.unasked == ()
+    assert time.process_time() - began < 5

@@ -4,10 +4,12 @@ import pytest
 
 from tests.support.responses import ask
 from tests.support.scripted_server import ScriptedServer, error_of
+from wrapper.services.turn import Function
 
 FUNCTION = {"type": "function", "name": "f", "description": "F.", "parameters": None}
 CUSTOM = {"type": "custom", "name": "c", "description": "C."}
 NAMESPACE = {"type": "namespace", "name": "ns", "tools": [FUNCTION, CUSTOM]}
+ALLOWED = {"type": "allowed_tools", "tools": [FUNCTION]}
 GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: WORD"}
 
 
@@ -85,8 +87,29 @@ def test_allowed_tools():
         ({"tool_choice": "sometimes"}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
+        *(
+            ({"tools": [FUNCTION], "tool_choice": {**ALLOWED, "mode": mode}}, "tool_choice.mode")
+            for mode in ([], {}, None, "sometimes")
+        ),
     ],
 )
 def test_refused(fields, param):
     """A tool or a choice that cannot be honoured is a 400 that names its path."""
     assert error_of(ask(ScriptedServer(), **fields), 400)["param"] == param
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_most_tools(within, monkeypatch):
+    """No more tools are loaded than a request may have."""
+    loaded = []
+
+    def load(tool):
+        loaded.append(tool)
+        return Function(tool["name"], "", {})
+
+    monkeypatch.setattr("wrapper.schemas.responses.tools._FUNCTION.load", load)
+    tools = [{**FUNCTION, "name": f"f{n}"} for n in range(200)]
+    if within:
+        tools = [{**NAMESPACE, "tools": tools}]
+    error = error_of(ask(ScriptedServer(), tools=tools), 400)
+    assert (error["param"], len(loaded)) == ("tools", 129)
