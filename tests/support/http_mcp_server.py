@@ -1,13 +1,15 @@
 """An MCP server over HTTP, without any package, that misbehaves as its URL's path says.
 
 Kinds: good, many (a thousand tools), silent, garbage, html, flood, compressed, redirects (to
-another address), refuses (the login), dies and hangs (in a call), wrong (its result of a call).
+another address), refuses (the login), dies and hangs (in a call), wrong (its result of a call), sse
+(good, over server-sent events).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,8 @@ class HttpMcpServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.over = threading.Event()
+        # What the last stream of events is to send; None ends it.
+        self.stream: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def url(self, kind: str, host: str = "localhost") -> str:
         return f"http://{host}:{self.server_address[1]}/{kind}"
@@ -55,12 +59,34 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(message["id"], _result(kind, message))
 
     def do_GET(self) -> None:
-        self._send(405, b"")
+        if self._is_sse:
+            self._stream()
+        else:
+            self._send(405, b"")
 
     do_DELETE = do_GET  # noqa: N815 - the name that http.server looks for
 
+    @property
+    def _is_sse(self) -> bool:
+        return self.path.partition("?")[0] == "/sse"
+
     def _answer(self, id_: Any, result: Any) -> None:
-        self._send(200, json.dumps({"jsonrpc": "2.0", "id": id_, "result": result}).encode())
+        answer = json.dumps({"jsonrpc": "2.0", "id": id_, "result": result})
+        if self._is_sse:
+            self.server.stream.put(f"event: message\ndata: {answer}\n\n")
+            self._send(202, b"")
+        else:
+            self._send(200, answer.encode())
+
+    def _stream(self) -> None:
+        self.server.stream = stream = queue.SimpleQueue()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        stream.put("event: endpoint\ndata: /sse\n\n")
+        while (event := stream.get()) is not None:
+            self.wfile.write(event.encode())
+        self.close_connection = True
 
     def _send(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -120,5 +146,6 @@ def serving() -> Iterator[HttpMcpServer]:
             yield server
         finally:
             server.over.set()
+            server.stream.put(None)
             server.shutdown()
             thread.join()

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import random_claude
-from wrapper.errors import ApiError, BadGateway
+from wrapper.errors import ApiError, BadGateway, ContextLengthExceeded
 from wrapper.services.claude.additions import Additions
 from wrapper.services.claude.conversation.compaction import Compaction
 from wrapper.services.claude.conversation.conversation import Conversation
@@ -394,6 +394,19 @@ def compact(output):
 def test_compacted():
     """The valid output, which the test below damages, is a summary."""
     assert isinstance(compact([BOUNDARY, SUMMARY, RESULT])[-1], Compacted)
+
+
+@pytest.mark.parametrize("output", [[], [BOUNDARY], [BOUNDARY, SUMMARY]])
+def test_process_that_ends_before_its_summary(output):
+    """A process that ends too early gives an error, and nothing in place of the summary."""
+    with pytest.raises(BadGateway, match="summarised"):
+        compact(output)
+
+
+def test_announced_and_missing_summary():
+    """Without its summary, a conversation cannot be made shorter."""
+    with pytest.raises(ContextLengthExceeded, match="could not summarise"):
+        compact([BOUNDARY, RESULT])
 
 
 @given(

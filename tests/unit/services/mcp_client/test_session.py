@@ -24,7 +24,11 @@ def bare():
 
 
 def session_of(bare, kind):
-    config = {"type": "http", "url": f"{bare.url(kind)}?key={SECRET}", "headers": {"X-Key": SECRET}}
+    config = {
+        "type": "sse" if kind == "sse" else "http",
+        "url": f"{bare.url(kind)}?key={SECRET}",
+        "headers": {"X-Key": SECRET},
+    }
     return McpSession(McpServer("mine", config, brought="x", private=True))
 
 
@@ -102,6 +106,22 @@ def test_after_a_server_has_died(bare):
     bare.seen.clear()
     assert all("closed the connection" in text_of(result) for result in asyncio.run(run()))
     assert len([method for method, _ in bare.seen if method == "tools/call"]) == 3
+
+
+def test_after_a_stream_has_ended(bare):
+    """A server that has ended its stream of events is connected again for the next calls."""
+
+    async def run():
+        async with opened(session_of(bare, "sse"), call_seconds=1.0) as session:
+            assert text_of(await session.call("ping", {"text": "1"})) == "pong 1"
+            bare.stream.put(None)
+            # A call may still be sent before the end of the stream is noticed.
+            while (await session.call("ping", {})).get("isError"):
+                pass
+            calls = [session.call("ping", {"text": str(number)}) for number in (2, 3)]
+            return await asyncio.gather(*calls)
+
+    assert list(map(text_of, asyncio.run(run()))) == ["pong 2", "pong 3"]
 
 
 @pytest.mark.parametrize("kind", ["good", "garbage", "wrong", "dies", "html"])

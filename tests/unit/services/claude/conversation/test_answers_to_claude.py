@@ -29,6 +29,8 @@ class Session:
     async def call(self, name, arguments):
         self.called.append(name)
         await self.over.wait()
+        if arguments.get("fail"):
+            raise RuntimeError("secret")
         return {"content": [], "arguments": arguments}
 
     async def close(self):
@@ -88,6 +90,14 @@ def test_calls():
     call = frame("tools/call", name="add", arguments={"a": 1})
     results, _, _ = ask(call, frame("ping"))
     assert results == [{}, {"content": [], "arguments": {"a": 1}}]
+
+
+def test_call_that_fails_unexpectedly(caplog):
+    """Each call gets an answer, as Claude Code waits for it, without what went wrong."""
+    results, _, _ = ask(frame("tools/call", name="add", arguments={"fail": True}))
+    assert results[0]["isError"]
+    assert "secret" not in str(results)
+    assert "failed" in caplog.text
 
 
 def test_too_many_calls():
