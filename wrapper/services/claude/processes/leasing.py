@@ -201,6 +201,8 @@ class LeaseManager:
         self.parking.remove_expired()
         self._workspaces.remove_expired()
         self.supervisor.remove_leftovers()
+        if self.throttle.idle():
+            self.fill()  # a boot for which no thread could start
 
     def _parkable(self) -> int:
         """Return how many processes may be parked beside those that run."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from wrapper import host
+from wrapper.services.background.threads import Threads
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
@@ -32,6 +34,9 @@ from wrapper.settings import Settings
 STOPPING_THREADS = 8
 # Longer than it takes from making a process's directory to registering the process.
 LEFTOVER_SECONDS = 5.0
+
+# The exit codes of a process that somebody, or the system for want of memory, has ended.
+KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 T = TypeVar("T")
 
@@ -55,8 +60,8 @@ class Supervisor:
         if settings.claude_user:
             self._directory.path.chmod(PASSABLE)
         self._login = _lend_login(environment, self._directory.path)
-        self.boot_threads = ThreadPoolExecutor(host.cores(), "claude-boot")
-        self._stop_threads = ThreadPoolExecutor(STOPPING_THREADS, "claude-stop")
+        self.boot_threads = Threads(host.cores(), "claude-boot")
+        self._stop_threads = Threads(STOPPING_THREADS, "claude-stop")
         self.trials = Trials(settings, self._lend, self.boot_threads)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
@@ -134,7 +139,8 @@ class Supervisor:
         try:
             warm_up(process, self._settings.boot_timeout, self._settings.default_model)
         except BootFailed as error:
-            self.trials.fail_warm_up(process, str(error))
+            if process.exit_code() not in KILLED:
+                self.trials.fail_warm_up(process, str(error))
             raise
 
     def discard(self, process: Process) -> None:

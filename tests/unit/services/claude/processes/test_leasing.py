@@ -1,6 +1,7 @@
 """Leases: where the process of a lease comes from, and which get a low priority."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import cast
 
@@ -57,3 +58,24 @@ def test_priority(background, session, is_lowered, monkeypatch, tmp_path):
     finally:
         leases.close()
     assert lowered == [7] * is_lowered
+
+
+def test_no_thread_to_boot_in(monkeypatch, tmp_path):
+    """A turn whose process no thread could boot gets one once there are threads again."""
+    monkeypatch.setattr("wrapper.services.claude.processes.leasing.CLEANUP_SECONDS", 0.01)
+    profile = cast(Profile, SimpleNamespace(name="plain", pooled=True))
+    settings = Settings(session_dir=str(tmp_path / "sessions"), pool_size=0, pool_size_other=0)
+    leases = LeaseManager(settings, {}, {"plain": profile}, Lifecycle(), lambda process: None)
+    monkeypatch.setattr(leases.supervisor, "boot", lambda *_: FakeProcess())
+    monkeypatch.setattr(leases.supervisor, "discard", lambda process: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        future = leases.lease_warm("plain")
+    try:
+        assert future.result(30).pid == 7
+    finally:
+        leases.close()
+
+
+def no_thread(thread):
+    raise RuntimeError("can't start new thread")

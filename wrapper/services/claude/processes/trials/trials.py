@@ -28,6 +28,8 @@ from wrapper.settings import Settings
 log = logging.getLogger(__name__)
 
 Key = tuple[Binary, str]
+# A process of a trial may be killed, or be slow, for reasons that are not Claude Code's.
+TRIES = 3
 
 
 class Lend(Protocol):
@@ -166,13 +168,26 @@ class Trials:
     def _try_rest(self, candidate: Candidate) -> None:
         rest = self._wanted(candidate.profile, first=False)
         known = candidate.qualification.failures()
-        try:
-            for _ in self._try(candidate, rest):
-                pass
-        except (BootFailed, OSError) as error:  # which may not happen again
-            candidate.fail(rest, f"it could not run: {error}")
+        for _ in range(TRIES):
+            reason = self._run(candidate, rest)
+            if not reason or self._closed:
+                break
+        else:
+            candidate.fail(rest, f"it could not run: {reason}")
         failures = candidate.qualification.failures()
         self._log(candidate, [check for check in failures if check not in known])
+
+    def _run(self, candidate: Candidate, checks: list[Check]) -> str:
+        """Run *checks*, and return why not all of them could run, if so."""
+        try:
+            for _ in self._try(candidate, checks):
+                pass
+        except (BootFailed, OSError) as error:
+            return str(error)
+        except Exception as error:
+            log.exception("a check of Claude Code failed unexpectedly")
+            return type(error).__name__
+        return ""
 
     def _try(self, candidate: Candidate, checks: list[Check]) -> Iterator[Finding]:
         """Run those of *checks* that have no result, and store the results."""

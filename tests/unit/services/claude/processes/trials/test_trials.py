@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from concurrent.futures import Executor, Future
@@ -20,7 +21,7 @@ from wrapper.services.claude.processes.trials import examination, table, trials
 from wrapper.services.claude.processes.trials.check import Check, Consequence
 from wrapper.services.claude.processes.trials.failure import Failed
 from wrapper.services.claude.processes.trials.results import Results
-from wrapper.services.claude.processes.trials.trials import Trials
+from wrapper.services.claude.processes.trials.trials import TRIES, Trials
 from wrapper.services.claude.processes.trials.warmup_checks import WARM_UP
 from wrapper.settings import Settings
 
@@ -69,10 +70,12 @@ class Harness:
         return self.trials.qualify(binary, profile)
 
     def _check(self, id_: str, consequence, outcome, **more: Any) -> Check:
+        outcomes = iter(outcome) if isinstance(outcome, list) else itertools.repeat(outcome)
+
         def run(trial):
             self.ran.append(id_)
-            if outcome:
-                raise outcome
+            if failed := next(outcomes):
+                raise failed
 
         return Check(id_, ("agent", "plain"), "It does.", consequence, run, **more)
 
@@ -246,10 +249,30 @@ def test_rest_that_cannot_run(make):
     qualification = harness.qualify()
     harness.threads.run()
     assert "did not answer in time" in (qualification.failure(WARM_UP) or "")
+    assert harness.ran == ["text", *[WARM_UP] * TRIES]
     again = make()
     again.qualify()
     again.threads.run()
     assert again.ran == [WARM_UP]
+
+
+@pytest.mark.parametrize("error", [BootFailed("Claude Code ended while starting."), ValueError()])
+def test_rest_that_cannot_run_once(make, error):
+    """What could not be tried in the background is tried again."""
+    harness = make(warm_up=[error, None])
+    qualification = harness.qualify()
+    harness.threads.run()
+    assert qualification.passed(WARM_UP)
+    assert harness.trials.health() == {"plain": {"status": "passed", "failed": {}}}
+
+
+def test_rest_that_always_fails_unexpectedly(make):
+    """An error that nobody expects ends the trial, too."""
+    harness = make(warm_up=ValueError("secret"))
+    harness.qualify()
+    harness.threads.run()
+    failed = {WARM_UP: "it could not run: ValueError"}
+    assert harness.trials.health() == {"plain": {"status": "failed", "failed": failed}}
 
 
 def test_unwritable_folder(make, tmp_path):
