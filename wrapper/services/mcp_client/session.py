@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from anyio import BrokenResourceError, ClosedResourceError
 from mcp import ClientSession, McpError, types
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -27,6 +28,9 @@ CLOSE_SECONDS = 1.0
 MOST_PAGES = 8
 LONGEST_ERROR = 1000
 TOO_LATE = "it did not connect in time (MCP_TIMEOUT)"
+ENDED = "it ended, or closed the connection"
+# Raised before anything is sent.
+_ENDED = (ClosedResourceError, BrokenResourceError)
 NOT_UNDERSTOOD = "its answer cannot be understood"
 
 
@@ -80,8 +84,9 @@ class McpSession:
         """Return the result of calling *tool*. What goes wrong is a result for the model, too."""
         try:
             async with asyncio.timeout(self._call_seconds):
-                await self._open()
-                return await self._call(tool, arguments)
+                return await self._call_connected(tool, arguments)
+        except _ENDED:
+            return self._error(ENDED)
         except TimeoutError:
             return self._error("it did not answer in time (MCP_TOOL_TIMEOUT)")
         except McpError as error:
@@ -168,6 +173,24 @@ class McpSession:
                 break
         return tools
 
+    async def _call_connected(self, tool: str, arguments: Any) -> Json:
+        """Call *tool*; connect before, and once more if the server has ended the session."""
+        await self._open()
+        session = self._session
+        try:
+            return await self._call(tool, arguments)
+        except _ENDED:
+            await self._drop(session)
+            await self._open()
+            return await self._call(tool, arguments)
+
+    async def _drop(self, session: ClientSession | None) -> None:
+        """Give up a *session* that has ended, unless another call has done so."""
+        async with self._opening:
+            if self._task and self._session is session:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+
     async def _call(self, tool: str, arguments: Any) -> Json:
         assert self._session is not None and self._task is not None  # noqa: S101, PT018
         params = types.CallToolRequestParams(name=tool, arguments=arguments)
@@ -185,7 +208,7 @@ class McpSession:
             calling.cancel()
             # An error that nobody asks for would be logged, with what the server says.
             await asyncio.gather(calling, return_exceptions=True)
-        return self._error("it ended, or closed the connection")
+        return self._error(ENDED)
 
     def _error(self, failure: str) -> Json:
         return failed_result(self._failure(failure).message)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from wrapper.json_text import Json
+from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.protocol.frames import Frame
 from wrapper.services.claude.protocol.mcp_server import reply
 from wrapper.services.events import ToolsListed
 from wrapper.services.mcp_client.session import McpSession, failed_result
 from wrapper.services.tools.mcp import McpServer
 from wrapper.services.turn import ToolCall
+
+log = logging.getLogger(__name__)
 
 Send = Callable[[Frame], Awaitable[None]]
 
@@ -96,10 +100,19 @@ class BroughtServers:
         name, arguments = str(params.get("name")), params.get("arguments")
         if session.server.permits(name):
             given = arguments if isinstance(arguments, dict) else {}
-            result = await session.call(name, given)
+            result = await _result_of_call(session, name, given)
         else:
             result = failed_result(f"The tool {name[:80]!r} may not be used.")
         await self._send(reply(frame, result))
+
+
+async def _result_of_call(session: McpSession, name: str, arguments: Json) -> Json:
+    """Return the result of a call. Claude Code would wait for one that failed without a result."""
+    try:
+        return await session.call(name, arguments)
+    except Exception as error:
+        log.warning("a call of a caller's MCP server failed: %s", Redacted(error))
+        return failed_result("The call failed in the gateway.")
 
 
 def _usable(session: McpSession) -> list[Json]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from claude_code_sdk import SystemMessage, UserMessage
 
-from wrapper.errors import ContextLengthExceeded
+from wrapper.errors import BadGateway, ContextLengthExceeded
 from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
@@ -22,8 +22,6 @@ from wrapper.services.claude.protocol.usage_counter import UsageCounter
 from wrapper.services.events import Compacted, Event, Used
 from wrapper.services.turn import Message, ToolResult, Turn
 
-# The summary while Claude Code has announced it, and not yet sent it.
-EXPECTED = "expected"
 UUID_PREFIX = "00000000-0000-4000-8000-"
 
 
@@ -32,6 +30,8 @@ class Compaction:
 
     def __init__(self, process: Process, turn: Turn, ignored: Counter[str]):
         self._head, self._tail = _split(turn.messages)
+        # The summary follows its announcement.
+        self._announced = False
         self._summary = ""
         self._kept: list[int] = []
         history = _add_uuids(history_of(without_thinking(self._head)))
@@ -43,7 +43,8 @@ class Compaction:
     async def events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the usage, and last the shorter conversation.
 
-        Raises ContextLengthExceeded if it cannot be made shorter.
+        Raises ContextLengthExceeded if it cannot be made shorter, and BadGateway if the process
+        ends before.
         """
         if not self._head:
             raise ContextLengthExceeded(
@@ -64,10 +65,13 @@ class Compaction:
         finally:
             interrupting.cancel()
         result = self._transport.result
+        if result is None:
+            what = "Claude Code's process ended while it summarised the conversation."
+            raise BadGateway(what, retry=False)
         if (used := UsageCounter().used(result)).spent:
             yield Used(used.spent, 1)
         if not self._summary:
-            reason = str((result or {}).get("result") or "it ended")[:300]
+            reason = str(result.get("result") or "it gave no summary")[:300]
             raise ContextLengthExceeded(
                 f"Claude Code could not summarise the conversation: {reason}", param="messages"
             )
@@ -84,8 +88,8 @@ class Compaction:
             metadata = message.data.get("compact_metadata") or {}
             uuids = (metadata.get("preserved_messages") or {}).get("uuids") or ()
             self._kept = [index for uuid in uuids if (index := _index(uuid)) is not None]
-            self._summary = EXPECTED
-        elif isinstance(message, UserMessage) and self._summary == EXPECTED:
+            self._announced = True
+        elif isinstance(message, UserMessage) and self._announced and not self._summary:
             self._summary = _text(message.content)
 
 
