@@ -74,7 +74,7 @@ def card_of(approval: Approval) -> Card:
 
 
 def _blocks(hunks: str) -> Iterator[DiffBlock]:
-    lines = hunks.splitlines()
+    lines = hunks.removesuffix("\n").split("\n")
     for tone, group in groupby(lines, lambda line: TONES.get(line[:1], "same")):
         yield DiffBlock(tone, "\n".join(group))
 

@@ -238,6 +238,14 @@ def test_change_of_a_file():
     assert card.rest == (("replace_all", "true"),)
 
 
+def test_other_ends_of_lines(world):
+    """A character that only some programs end a line at is shown as its code in the diff."""
+    given = {"old_string": "# note:\ncheck(user)", "new_string": "# note:\u2028check(user)"}
+    world.begin(ToolRequest("Edit", {"file_path": "a.py", **given}))
+    page = world.console("bob").open(INBOX).text
+    assert '<span class="added">+# note:⟨U+2028⟩check(user)</span>' in page
+
+
 @pytest.mark.parametrize(
     ("url", "opens"),
     [("https://a.example", True), ("javascript:alert(1)", False), ("//[", False), (7, False)],

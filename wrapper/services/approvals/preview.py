@@ -19,6 +19,7 @@ from wrapper.services.approvals.questions import question_lines
 LONGEST_INPUT = 64 * 1024
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+NO_NEWLINE = "\\ No newline at end of file"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _hunk(old: str, new: str) -> str:
 
     It is made in linear time: the texts are the model's, and may be made to cost a diff much.
     """
-    before, after = old.splitlines(), new.splitlines()
+    before, after = _lines(old, new), _lines(new, old)
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
     first = max(0, head - CONTEXT_LINES)
@@ -124,6 +125,18 @@ def _hunk(old: str, new: str) -> str:
         *(f" {line}" for line in before[len(before) - tail :][:last]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lines(text: str, other: str) -> list[str]:
+    """Return the lines of *text*; the last one says if it lacks the newline that ends *other*.
+
+    Only a newline ends a line: another character, such as a carriage return, is part of what
+    changes.
+    """
+    *lines, last = text.split("\n")
+    if not last:
+        return lines
+    return [*lines, f"{last}\n{NO_NEWLINE}" if other.endswith("\n") else last]
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

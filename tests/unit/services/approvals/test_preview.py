@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given as any_of
+from hypothesis import strategies as st
 
 from wrapper.services.approvals.approval import ToolRequest
 from wrapper.services.approvals.preview import (
@@ -39,6 +41,11 @@ from wrapper.services.approvals.preview import (
             {"file_path": "a", "edits": [{"old_string": "b", "new_string": "c"}, "odd"]},
             "--- a\n+++ a\n@@ @@\n-b\n+c\n",
         ),
+        (
+            "Edit",
+            {"file_path": "a", "old_string": "b", "new_string": "b\n"},
+            "--- a\n+++ a\n@@ @@\n-b\n\\ No newline at end of file\n+b\n",
+        ),
         ("NotebookEdit", {"notebook_path": "n", "new_source": "s"}, "--- n\n+++ n\n@@ @@\n+s\n"),
         ("mcp__a__b", {"text": "ü"}, '{\n  "text": "ü"\n}'),
     ],
@@ -46,6 +53,17 @@ from wrapper.services.approvals.preview import (
 def test_preview(tool, given, shown):
     """A command is shown as it is, a change of a file as a diff, anything else as JSON."""
     assert preview(ToolRequest(tool, given)) == shown
+
+
+TEXTS = st.text("a\n\r\x85\u2028", max_size=3)
+
+
+@any_of(TEXTS, TEXTS)
+def test_any_change(old, new):
+    """Texts that differ in whatever character have a line that is removed or added."""
+    given = {"file_path": "a", "old_string": old, "new_string": new}
+    lines = preview(ToolRequest("Edit", given)).split("\n")[3:]
+    assert any(line[:1] in ("+", "-") for line in lines if line) is (old != new)
 
 
 def test_costly_texts():
