@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from wrapper.services.approvals.approval import ToolRequest
 from wrapper.services.approvals.questions import question_lines
+from wrapper.services.http_client.urls import clear_host
 
 # A larger request is refused, as nobody should approve what they cannot see as a whole.
 LONGEST_INPUT = 64 * 1024
@@ -76,21 +76,16 @@ def file_change(tool: str, given: Mapping[str, Any]) -> FileChange | None:
 def session_rule(request: ToolRequest) -> str:
     """Return what approving *request* for the session covers, as a rule.
 
-    It is the same command, or the same host to fetch from. Of other tools it is any use.
+    It is the same command, or the same host to fetch from: the same URL where it is not clear which
+    host that is. Of other tools it is any use.
     """
     tool, given = request.tool, request.input
     if tool in COMMANDS:
         return f"{tool}({_text(given.get('command'))})"
     if tool == "WebFetch":
-        return f"{tool}(domain:{_host(_text(given.get('url')))})"
+        url = _text(given.get("url"))
+        return f"{tool}(domain:{host})" if (host := clear_host(url)) else f"{tool}({url})"
     return tool
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:
-        return url
 
 
 def _changes(tool: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

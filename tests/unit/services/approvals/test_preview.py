@@ -85,11 +85,22 @@ def test_too_large():
     [
         ("Bash", {"command": "npm test"}, "Bash(npm test)"),
         ("WebFetch", {"url": "https://A.example:8443/x?y"}, "WebFetch(domain:a.example)"),
-        ("WebFetch", {"url": "http://[broken"}, "WebFetch(domain:http://[broken)"),
+        ("WebFetch", {"url": "http://[broken"}, "WebFetch(http://[broken)"),
+        ("WebFetch", {"url": "https://a.example#part"}, "WebFetch(domain:a.example)"),
+        ("WebFetch", {"url": "a.example"}, "WebFetch(a.example)"),
+        *(
+            ("WebFetch", {"url": url}, f"WebFetch({url})")
+            for url in (
+                "https://evil.example\\@a.example/?d=SECRET",
+                "https://evil.example;@a.example/",
+                "https://me@a.example/",
+                "https://a.example\t.evil.example/",
+            )
+        ),
         ("Write", {"file_path": "a"}, "Write"),
         ("mcp__a__b", {}, "mcp__a__b"),
     ],
 )
 def test_session_rule(tool, given, rule):
-    """For a session, the same command, the same host, or any use of another tool is covered."""
+    """For a session, the same command, the same clear host, or another tool's use is covered."""
     assert session_rule(ToolRequest(tool, given)) == rule
