@@ -187,6 +187,12 @@ def test_wrong_query(team, query):
     assert team["eve"].open(f"{REQUESTS}?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("name", ["endpoint", "_method", "_anchor", "_external", "_scheme", "x"])
+def test_other_names(team, name):
+    """Names that the query does not have change nothing of the page."""
+    assert text_of(team["eve"], **{name: "FOO"}) == text_of(team["eve"])
+
+
 def test_first_step(tmp_path):
     """Where there are none, the page shows how to send the first request."""
     server = ScriptedServer(usage_db=str(tmp_path / "usage.db"))
