@@ -21,6 +21,11 @@ from wrapper.services.principal import Caller, Principal
 INBOX = f"{HOME}/inbox"
 ATTACK = "<script>alert(1)</script>"
 BASH = ToolRequest("Bash", {"command": "make all", "description": "Build it"})
+OPTIONS = [{"label": label} for label in ("Red", "Blue")]
+QUESTIONS = [
+    {"question": "Colour?", "options": OPTIONS},
+    {"question": "All?", "options": OPTIONS, "multiSelect": True},
+]
 FORM = {
     "type": "object",
     "properties": {
@@ -294,17 +299,23 @@ def test_form():
 
 def test_answers(world):
     """Questions are answered by options or in other words; what is missing is said in place."""
-    options = [{"label": label} for label in ("Red", "Blue")]
-    questions = [
-        {"question": "Colour?", "options": options},
-        {"question": "All?", "options": options, "multiSelect": True},
-    ]
-    approval = world.begin(ToolRequest("AskUserQuestion", {"questions": questions}, "question"))
+    approval = world.begin(ToolRequest("AskUserQuestion", {"questions": QUESTIONS}, "question"))
     bob, path = world.console("bob"), f"{INBOX}/{approval.id}"
     assert "do not match" in bob.change("POST", path, decision="approve", f0="1").text
-    form = {"decision": "approve", "f0": "1", "f1": "0", "f1-other": "Green"}
+    form = {"decision": "approve", "f0": "1", "f1-other": "Green"}
     assert "Approved" in bob.change("POST", path, **form).text
     assert world.decisions[0].answers == {"Colour?": "Blue", "All?": {"other": "Green"}}
+
+
+def test_options_and_other_words():
+    """Other words stand in place of one option, and beside several."""
+    approval = approval_of(ToolRequest("AskUserQuestion", {"questions": QUESTIONS}, "question"))
+    approval = replace(approval, answer_schema={})
+    sent = [("f0", "1"), ("f0-other", "no"), ("f1", "0"), ("f1", "1"), ("f1-other", "and Green")]
+    assert read_answers(approval, MultiDict(sent)) == {
+        "Colour?": {"other": "no"},
+        "All?": {"other": "Red, Blue, and Green"},
+    }
 
 
 @pytest.mark.parametrize(
