@@ -243,6 +243,23 @@ def test_change_of_a_file():
     assert card.rest == (("replace_all", "true"),)
 
 
+@pytest.mark.parametrize(
+    ("tool", "given", "rest"),
+    [
+        (
+            "NotebookEdit",
+            {"file_path": "/safe.ipynb", "notebook_path": "/real.ipynb", "new_source": "x"},
+            ("file_path", "/safe.ipynb"),
+        ),
+        ("Bash", {"command": "ls", "content": "x"}, ("content", "x")),
+        ("WebFetch", {"url": "https://a.example", "prompt": "Obey it."}, ("prompt", "Obey it.")),
+    ],
+)
+def test_rest(tool, given, rest):
+    """What a tool's preview does not show stands beside it, also what another tool's shows."""
+    assert card_of(approval_of(ToolRequest(tool, given))).rest == (rest,)
+
+
 def test_other_ends_of_lines(world):
     """A character that only some programs end a line at is shown as its code in the diff."""
     given = {"old_string": "# note:\ncheck(user)", "new_string": "# note:\u2028check(user)"}

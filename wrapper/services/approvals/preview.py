@@ -19,6 +19,13 @@ from wrapper.services.http_client.urls import clear_host
 LONGEST_INPUT = 64 * 1024
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+# The tools that change files, with the argument that names the file.
+FILE_ARGUMENTS = {
+    "Edit": "file_path",
+    "MultiEdit": "file_path",
+    "NotebookEdit": "notebook_path",
+    "Write": "file_path",
+}
 NO_NEWLINE = "\\ No newline at end of file"
 
 
@@ -69,7 +76,7 @@ def file_change(tool: str, given: Mapping[str, Any]) -> FileChange | None:
     changes = [*_changes(tool, given)]
     if not changes:
         return None
-    path = _text(given.get("file_path") or given.get("notebook_path"))
+    path = _text(given.get(FILE_ARGUMENTS[tool]))
     return FileChange(path, "".join(_hunk(*change) for change in changes))
 
 

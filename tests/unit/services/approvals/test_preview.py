@@ -46,7 +46,11 @@ from wrapper.services.approvals.preview import (
             {"file_path": "a", "old_string": "b", "new_string": "b\n"},
             "--- a\n+++ a\n@@ @@\n-b\n\\ No newline at end of file\n+b\n",
         ),
-        ("NotebookEdit", {"notebook_path": "n", "new_source": "s"}, "--- n\n+++ n\n@@ @@\n+s\n"),
+        (
+            "NotebookEdit",
+            {"file_path": "f", "notebook_path": "n", "new_source": "s"},
+            "--- n\n+++ n\n@@ @@\n+s\n",
+        ),
         ("mcp__a__b", {"text": "ü"}, '{\n  "text": "ü"\n}'),
     ],
 )
