@@ -181,7 +181,9 @@ def test_pages(team):
     assert ">older</a>" not in second
 
 
-@pytest.mark.parametrize("query", ["before=x", "start=x", "before=1-2-3", f"model={'x' * 300}"])
+@pytest.mark.parametrize(
+    "query", ["before=x", "start=x", "before=1-2-3", "before=٣", f"model={'x' * 300}"]
+)
 def test_wrong_query(team, query):
     """A query that cannot be is an error page."""
     assert team["eve"].open(f"{REQUESTS}?{query}").status_code == 400
