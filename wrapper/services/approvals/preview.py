@@ -15,8 +15,10 @@ from wrapper.services.approvals.approval import ToolRequest
 from wrapper.services.approvals.questions import question_lines
 from wrapper.services.http_client.urls import clear_host
 
-# A larger request is refused, as nobody should approve what they cannot see as a whole.
+# A larger request is refused, as nobody should approve what they cannot see as a whole. So is a
+# deeper one, as Python copies and writes what is nested by calls within calls.
 LONGEST_INPUT = 64 * 1024
+DEEPEST_INPUT = 200
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
 # The tools that change files, with the argument that names the file.
@@ -48,8 +50,9 @@ def as_shown(request: ToolRequest) -> ToolRequest:
 
 
 def is_too_large(request: ToolRequest) -> bool:
-    """Say whether *request* is too large to be shown as a whole."""
-    return len(json.dumps(request.input)) > LONGEST_INPUT
+    """Say whether *request* is too large, or nested too deeply, to be shown as a whole."""
+    given = request.input
+    return _is_deeper(given, DEEPEST_INPUT) or len(json.dumps(given)) > LONGEST_INPUT
 
 
 def preview(request: ToolRequest) -> str:
@@ -93,6 +96,14 @@ def session_rule(request: ToolRequest) -> str:
         url = _text(given.get("url"))
         return f"{tool}(domain:{host})" if (host := clear_host(url)) else f"{tool}({url})"
     return tool
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Say whether *value* has more *levels* of objects and arrays in each other."""
+    if not isinstance(value, Mapping | list):
+        return False
+    parts = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
 
 
 def _changes(tool: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,16 @@
 """What an approval shows of a tool request, and what it covers for a session."""
 
+import json
 import time
 
 import pytest
 from hypothesis import given as any_of
 from hypothesis import strategies as st
 
-from wrapper.services.approvals.approval import ToolRequest
+from wrapper.services.approvals.approval import Approval, Asker, ToolRequest
+from wrapper.services.approvals.codec import decode_approval, encode_approval
 from wrapper.services.approvals.preview import (
+    DEEPEST_INPUT,
     LONGEST_INPUT,
     is_too_large,
     preview,
@@ -76,6 +79,20 @@ def test_costly_texts():
     began = time.process_time()
     preview(ToolRequest("Edit", {"file_path": "a", "old_string": old, "new_string": new}))
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_too_deep(begin, end):
+    """A request is too large, too, if it has more levels than the limit; fewer can be stored."""
+
+    def nested(levels):
+        return ToolRequest("mcp__a__b", {"a": json.loads(begin * levels + "1" + end * levels)})
+
+    assert is_too_large(nested(DEEPEST_INPUT))
+    request = nested(DEEPEST_INPUT - 1)
+    assert not is_too_large(request)
+    approval = Approval("apr_1", Asker("a"), "t", request.input, preview(request), "", 0, 1)
+    assert decode_approval(encode_approval(approval)) == approval
 
 
 def test_too_large():
