@@ -162,20 +162,25 @@ def _choices(property_: Mapping[str, Any]) -> Iterator[Choice]:
 
 def _value(field: Field, sent: MultiDict[str, str]) -> Any:
     """Return the answer in a field, or None where it is empty."""
-    other = sent.get(f"{field.name}-{OTHER}", "").strip() if field.other else ""
-    if other:
-        return {OTHER: other}
     if field.kind == "flag":
         return field.name in sent
     if field.kind in ("choice", "choices"):
-        chosen = [value for text in sent.getlist(field.name) for value in _chosen(field, text)]
-        if field.kind == "choices":
-            return chosen or None
-        return chosen[0] if chosen else None
+        return _choice(field, sent)
     text = sent.get(field.name, "").strip()
     if field.kind == "number" and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return text or None
+
+
+def _choice(field: Field, sent: MultiDict[str, str]) -> Any:
+    """Return what is chosen; of several choices also beside other words, which it becomes then."""
+    chosen = [value for text in sent.getlist(field.name) for value in _chosen(field, text)]
+    several = field.kind == "choices"
+    if field.other and (words := sent.get(f"{field.name}-{OTHER}", "").strip()):
+        return {OTHER: ", ".join([*chosen, words] if several else [words])}
+    if several:
+        return chosen or None
+    return chosen[0] if chosen else None
 
 
 def _chosen(field: Field, text: str) -> Iterator[Any]:

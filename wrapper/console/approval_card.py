@@ -15,10 +15,15 @@ from wrapper.services.approvals.presenter import may_hold
 from wrapper.services.approvals.preview import COMMANDS, FileChange, file_change
 
 TONES = {"+": "added", "-": "removed", "@": "hunk"}
-# What a preview shows of a tool's input; the rest stands beside it.
-IN_PREVIEW = frozenset(
-    {"command", "file_path", "notebook_path", "content", "new_source", "old_string", "new_string"}
-)
+# What the preview of a tool shows of its input; the rest stands beside it.
+IN_PREVIEW = {
+    **dict.fromkeys(COMMANDS, ("command",)),
+    "Edit": ("file_path", "old_string", "new_string"),
+    "MultiEdit": ("file_path",),
+    "NotebookEdit": ("notebook_path", "new_source"),
+    "WebFetch": ("url",),
+    "Write": ("file_path", "content"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,21 @@ def card_of(approval: Approval) -> Card:
         change,
         tuple(_blocks(change.hunks)) if change else (),
         approval.preview if has_code else "",
-        tuple(_rest(approval)) if change or approval.tool in COMMANDS else (),
+        tuple(_rest(approval)) if is_tool and approval.tool in IN_PREVIEW else (),
         fields_of(approval),
         _link(approval.input.get("url")) if approval.kind == "elicitation" else "",
     )
 
 
 def _blocks(hunks: str) -> Iterator[DiffBlock]:
-    lines = hunks.splitlines()
+    lines = hunks.removesuffix("\n").split("\n")
     for tone, group in groupby(lines, lambda line: TONES.get(line[:1], "same")):
         yield DiffBlock(tone, "\n".join(group))
 
 
 def _rest(approval: Approval) -> Iterator[tuple[str, str]]:
     for name, value in approval.input.items():
-        if name not in IN_PREVIEW:
+        if name not in IN_PREVIEW[approval.tool]:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             yield str(name), text
 

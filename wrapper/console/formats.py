@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
@@ -12,6 +13,12 @@ STEP = 1024  # from a unit of bytes to the next
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400
+# What Unicode lets fonts ignore, of what Python calls printable, and the empty braille pattern. The
+# last one makes a symbol before it an emoji.
+BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0e\uffa0]"
+    "|[\U000e0100-\U000e01ef]|(?<![\u203c-\u3299\U0001f000-\U0001faff])\ufe0f"
+)
 
 
 def count(number: float) -> str:
@@ -67,11 +74,15 @@ def moment(seconds: float) -> datetime:
 def visible(text: str) -> str:
     """Return *text* with a code for each character that a reader cannot see or is misled by.
 
-    Those are control characters, such as those that change the direction of what follows.
+    Those are control characters, such as those that change the direction of what follows, and
+    those that are drawn as nothing.
     """
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else f"⟨U+{ord(char):04X}⟩" for char in text
-    )
+    drawn = BLANK.sub(lambda found: _code(found[0]), text)
+    return "".join(char if char.isprintable() or char in "\n\t" else _code(char) for char in drawn)
+
+
+def _code(char: str) -> str:
+    return f"⟨U+{ord(char):04X}⟩"
 
 
 def marked(text: str) -> Markup:

@@ -12,16 +12,14 @@ from marshmallow.validate import Length, OneOf
 
 from wrapper.json_text import Json
 from wrapper.schemas.mcp_config import HEADER, MOST_SERVERS, TYPES, check_name
+from wrapper.services.http_client.urls import CLEAR_BEGIN
 from wrapper.services.tools.mcp import McpServer, NamedServer, normalise
 
 MOST_BROUGHT = 8
 MOST_HEADERS = 32
 LONGEST_HEADER = 8192
 LONGEST_URL = 2048
-# Strict, so that all programs that read the URL find the same host in it.
-_URL = re.compile(
-    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?(?:[/?][!$-\[\]-~]*)?"
-)
+_URL = re.compile(rf"{CLEAR_BEGIN}(?:[/?][!$-\[\]-~]*)?")
 # The gateway sets these itself.
 _OWN_HEADERS = frozenset(
     {

@@ -20,7 +20,7 @@ class RequestsQuerySchema(UsageQuerySchema):
     status = fields.String(validate=Length(max=LONGEST))
     id = fields.String(validate=Length(max=LONGEST))
     # The position of a request in SQLite, or in Redis.
-    before = fields.String(validate=Regexp(r"\d{1,18}(-\d{1,18})?\Z"))
+    before = fields.String(validate=Regexp(r"[0-9]{1,18}(-[0-9]{1,18})?\Z"))
 
     @post_load
     def build(self, data: dict[str, Any], **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.live.console.conftest import HOME
 from tests.support.browser import DESKTOP, PHONE, axe
 from tests.support.server import MODEL, eventually
 from tests.support.socket_client import Client, request
+from wrapper.console import live
 
 # One theme on each of the two sizes shows both.
 LOOKS = [pytest.param(DESKTOP, False, id="desktop"), pytest.param(PHONE, True, id="phone")]
@@ -46,6 +48,27 @@ def test_overview_follows(browser, sign_in, keyed):
         assert browser.shows("bob", "writes")
     assert eventually(lambda: "No turn is running" in browser.text())
     assert browser.run("return window.untouched")
+
+
+HIDE = """
+Object.defineProperty(document, "hidden", { value: true });
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+
+def test_overview_in_use(browser, sign_in, keyed):
+    """What happens while the reader is in the overview is shown when they leave it."""
+    sign_in("eve")
+    endless = request("[[deltas 900]] [[pause 0.2]]", stream=True, headers=keyed.header("bob"))
+    with Client(keyed.server).send(endless):
+        assert browser.shows("bob", "writes")
+        browser.run("document.querySelector('[data-live] button').focus()")
+    assert eventually(lambda: not keyed.server.health()["turns"]["running"])
+    time.sleep(2 * live.SECONDS + 1)  # until the page has heard of it
+    assert "writes" in browser.text()
+    browser.run(HIDE)  # which ends the stream, so that nothing else comes
+    browser.run("document.activeElement.blur()")
+    assert browser.shows("No turn is running")
 
 
 def test_theme(browser, sign_in):

@@ -79,6 +79,16 @@ def write(path: str, content: str = "x") -> str:
     return f"[[tool Write {given}]] [[result]]"
 
 
+# Lets the page's next request fail.
+FAIL_ONCE = """
+const { open } = XMLHttpRequest.prototype;
+XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+  XMLHttpRequest.prototype.open = open;
+  return open.call(this, method, "/console/none", ...rest);
+};
+"""
+
+
 def pending(keyed) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = keyed.call("bob", "GET", "/v1/approvals")[2]["data"]
     return found
@@ -113,6 +123,19 @@ def test_tools(browser, sign_in, ask, keyed):
     texts = {turn.result(60) for turn in (second, third)}
     assert any(text.startswith("File created") for text in texts)
     assert "Write was not approved: Not <b>now</b>." in texts
+
+
+def test_lost_card(browser, sign_in, ask):
+    """A tool that could not be shown when it began to wait is shown soon after."""
+    sign_in("bob", INBOX)
+    browser.run(FAIL_ONCE)
+    turn = ask(write("late.txt"))
+    assert browser.shows("Not found")
+    assert browser.shows("Use the tool Write?", "late.txt")
+    assert any("404" in text for text in browser.complaints())
+    browser.press("Deny")
+    assert browser.shows("Denied")
+    turn.result(60)
 
 
 def test_questions(browser, sign_in, ask):

@@ -48,6 +48,13 @@ def test_duration(seconds, text):
 def test_visible():
     """Characters that a reader does not see, or is misled by, are shown as codes."""
     assert visible("rm \u202e\u200b\x1b\r\n\tü") == "rm ⟨U+202E⟩⟨U+200B⟩⟨U+001B⟩⟨U+000D⟩\n\tü"
+    for char in "\u3164\u115f\uffa0\u2800\ufe01\ufe0f\U000e0101\u034f\u180b\u17b4":
+        assert visible(f"a{char}") == f"a⟨U+{ord(char):04X}⟩"
+
+
+def test_emoji():
+    """What makes an emoji of a symbol stays."""
+    assert visible("\u26a0\ufe0f 日本 é") == "\u26a0\ufe0f 日本 é"
 
 
 def test_marked():

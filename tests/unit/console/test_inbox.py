@@ -21,6 +21,11 @@ from wrapper.services.principal import Caller, Principal
 INBOX = f"{HOME}/inbox"
 ATTACK = "<script>alert(1)</script>"
 BASH = ToolRequest("Bash", {"command": "make all", "description": "Build it"})
+OPTIONS = [{"label": label} for label in ("Red", "Blue")]
+QUESTIONS = [
+    {"question": "Colour?", "options": OPTIONS},
+    {"question": "All?", "options": OPTIONS, "multiSelect": True},
+]
 FORM = {
     "type": "object",
     "properties": {
@@ -239,6 +244,31 @@ def test_change_of_a_file():
 
 
 @pytest.mark.parametrize(
+    ("tool", "given", "rest"),
+    [
+        (
+            "NotebookEdit",
+            {"file_path": "/safe.ipynb", "notebook_path": "/real.ipynb", "new_source": "x"},
+            ("file_path", "/safe.ipynb"),
+        ),
+        ("Bash", {"command": "ls", "content": "x"}, ("content", "x")),
+        ("WebFetch", {"url": "https://a.example", "prompt": "Obey it."}, ("prompt", "Obey it.")),
+    ],
+)
+def test_rest(tool, given, rest):
+    """What a tool's preview does not show stands beside it, also what another tool's shows."""
+    assert card_of(approval_of(ToolRequest(tool, given))).rest == (rest,)
+
+
+def test_other_ends_of_lines(world):
+    """A character that only some programs end a line at is shown as its code in the diff."""
+    given = {"old_string": "# note:\ncheck(user)", "new_string": "# note:\u2028check(user)"}
+    world.begin(ToolRequest("Edit", {"file_path": "a.py", **given}))
+    page = world.console("bob").open(INBOX).text
+    assert '<span class="added">+# note:⟨U+2028⟩check(user)</span>' in page
+
+
+@pytest.mark.parametrize(
     ("url", "opens"),
     [("https://a.example", True), ("javascript:alert(1)", False), ("//[", False), (7, False)],
 )
@@ -286,17 +316,23 @@ def test_form():
 
 def test_answers(world):
     """Questions are answered by options or in other words; what is missing is said in place."""
-    options = [{"label": label} for label in ("Red", "Blue")]
-    questions = [
-        {"question": "Colour?", "options": options},
-        {"question": "All?", "options": options, "multiSelect": True},
-    ]
-    approval = world.begin(ToolRequest("AskUserQuestion", {"questions": questions}, "question"))
+    approval = world.begin(ToolRequest("AskUserQuestion", {"questions": QUESTIONS}, "question"))
     bob, path = world.console("bob"), f"{INBOX}/{approval.id}"
     assert "do not match" in bob.change("POST", path, decision="approve", f0="1").text
-    form = {"decision": "approve", "f0": "1", "f1": "0", "f1-other": "Green"}
+    form = {"decision": "approve", "f0": "1", "f1-other": "Green"}
     assert "Approved" in bob.change("POST", path, **form).text
     assert world.decisions[0].answers == {"Colour?": "Blue", "All?": {"other": "Green"}}
+
+
+def test_options_and_other_words():
+    """Other words stand in place of one option, and beside several."""
+    approval = approval_of(ToolRequest("AskUserQuestion", {"questions": QUESTIONS}, "question"))
+    approval = replace(approval, answer_schema={})
+    sent = [("f0", "1"), ("f0-other", "no"), ("f1", "0"), ("f1", "1"), ("f1-other", "and Green")]
+    assert read_answers(approval, MultiDict(sent)) == {
+        "Colour?": {"other": "no"},
+        "All?": {"other": "Red, Blue, and Green"},
+    }
 
 
 @pytest.mark.parametrize(

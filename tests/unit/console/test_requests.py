@@ -181,10 +181,18 @@ def test_pages(team):
     assert ">older</a>" not in second
 
 
-@pytest.mark.parametrize("query", ["before=x", "start=x", "before=1-2-3", f"model={'x' * 300}"])
+@pytest.mark.parametrize(
+    "query", ["before=x", "start=x", "before=1-2-3", "before=٣", f"model={'x' * 300}"]
+)
 def test_wrong_query(team, query):
     """A query that cannot be is an error page."""
     assert team["eve"].open(f"{REQUESTS}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("name", ["endpoint", "_method", "_anchor", "_external", "_scheme", "x"])
+def test_other_names(team, name):
+    """Names that the query does not have change nothing of the page."""
+    assert text_of(team["eve"], **{name: "FOO"}) == text_of(team["eve"])
 
 
 def test_first_step(tmp_path):

@@ -59,11 +59,11 @@ def test_first_step(person):
 
 
 def test_no_store():
-    """A gateway that stores none says which setting it is."""
-    assert (
-        "SESSION_STORE"
-        in ConsoleClient(ScriptedServer(session_store="none").app).open(SESSIONS).text
-    )
+    """A gateway that stores none says which setting it is, also where one is read or deleted."""
+    person = ConsoleClient(ScriptedServer(session_store="none").app)
+    assert "SESSION_STORE" in person.open(SESSIONS).text
+    for page in (person.open(f"{READ}?id=x"), person.post(DELETE, id="x")):
+        assert (page.status_code, "SESSION_STORE" in page.text) == (400, True)
 
 
 def test_misleading_ids(server, person):

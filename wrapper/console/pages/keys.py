@@ -17,6 +17,8 @@ from wrapper.console.pages.connect import models, steps
 from wrapper.console.snippets import CLIENTS
 from wrapper.errors import Conflict, InvalidRequest, KeyNotFound, Unavailable
 from wrapper.routes.context import current_gateway, principal
+from wrapper.schemas.base import load_data
+from wrapper.schemas.key_data import KEY_PATH
 from wrapper.schemas.keys import check_name
 from wrapper.services.key_data import Deletion
 from wrapper.services.principal import Principal
@@ -79,9 +81,12 @@ def revoke() -> BaseResponse:
 
 @keys.post("/delete-data")
 def delete_data() -> Response:
-    """Delete all that one key has stored, and revoke the key before if that is asked for."""
-    name = _named(request.form.get("name", "")).name
-    if "revoke" in request.form:
+    """Delete all that one key has stored, and revoke the key before if that is asked for.
+
+    What an earlier try has left may be of a key that is revoked since.
+    """
+    name = load_data(KEY_PATH, {"key": request.form.get("name", "")})["key"]
+    if "revoke" in request.form and name in _file().names():
         _revoke(name)
     deletion: Deletion = current_gateway().key_data.delete(name, principal())
     return _list(deletion=deletion)

@@ -46,7 +46,8 @@ def show() -> Response:
     if history is None:
         return show_template("requests_off.html")
     start, end = period(DAYS)
-    fields = filled(request.args)
+    # Only the query's own: Flask takes other names for options of the links' addresses.
+    fields = {n: text for n, text in filled(request.args).items() if n in REQUESTS_QUERY.fields}
     query, before = load_data(REQUESTS_QUERY, {"start": start, "end": end, **fields})
     found = history.find(principal(), query, before, MOST + 1)
     number, amounts = history.total(principal(), query)

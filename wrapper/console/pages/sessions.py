@@ -11,6 +11,7 @@ from wrapper.console.listed import key_of, list_query
 from wrapper.console.page import show as show_template
 from wrapper.console.page import wants_part
 from wrapper.console.transcript import entries
+from wrapper.errors import InvalidRequest
 from wrapper.routes.context import current_gateway, principal
 from wrapper.schemas.base import load_data
 from wrapper.schemas.sessions import SESSION_PATH
@@ -60,7 +61,9 @@ def delete() -> BaseResponse:
 
 
 def _service() -> SessionService:
-    service: SessionService = current_gateway().stores.sessions
+    service: SessionService | None = current_gateway().stores.sessions
+    if service is None:
+        raise InvalidRequest("This gateway stores no sessions (SESSION_STORE=none).")
     return service
 
 

@@ -92,6 +92,16 @@
     htmx.process(card);
   }
 
+  // A card whose content could not be had is asked for again, if it still waits then.
+  function retry({ target: card }) {
+    if (!card.matches("[data-waits]:empty")) return;
+    setTimeout(() => {
+      if (!card.isConnected) return;
+      card.remove();
+      load(card.id);
+    }, 5000);
+  }
+
   function countDown() {
     for (const part of list.querySelectorAll("[data-until]")) {
       const left = Math.max(0, Math.floor(part.dataset.until - Date.now() / 1000));
@@ -165,6 +175,8 @@
   if (list) {
     countDown();
     setInterval(countDown, 1000);
+    list.addEventListener("htmx:responseError", retry);
+    list.addEventListener("htmx:sendError", retry);
   }
   document.addEventListener("visibilitychange", adapt);
   addEventListener("pagehide", () => source?.close());

@@ -10,15 +10,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from wrapper.services.approvals.approval import ToolRequest
 from wrapper.services.approvals.questions import question_lines
+from wrapper.services.http_client.urls import clear_host
 
-# A larger request is refused, as nobody should approve what they cannot see as a whole.
+# A larger request is refused, as nobody should approve what they cannot see as a whole. So is a
+# deeper one, as Python copies and writes what is nested by calls within calls.
 LONGEST_INPUT = 64 * 1024
+DEEPEST_INPUT = 200
 CONTEXT_LINES = 3
 COMMANDS = frozenset({"Bash", "Monitor", "PowerShell"})
+# The tools that change files, with the argument that names the file.
+FILE_ARGUMENTS = {
+    "Edit": "file_path",
+    "MultiEdit": "file_path",
+    "NotebookEdit": "notebook_path",
+    "Write": "file_path",
+}
+NO_NEWLINE = "\\ No newline at end of file"
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,9 @@ def as_shown(request: ToolRequest) -> ToolRequest:
 
 
 def is_too_large(request: ToolRequest) -> bool:
-    """Say whether *request* is too large to be shown as a whole."""
-    return len(json.dumps(request.input)) > LONGEST_INPUT
+    """Say whether *request* is too large, or nested too deeply, to be shown as a whole."""
+    given = request.input
+    return _is_deeper(given, DEEPEST_INPUT) or len(json.dumps(given)) > LONGEST_INPUT
 
 
 def preview(request: ToolRequest) -> str:
@@ -68,28 +79,31 @@ def file_change(tool: str, given: Mapping[str, Any]) -> FileChange | None:
     changes = [*_changes(tool, given)]
     if not changes:
         return None
-    path = _text(given.get("file_path") or given.get("notebook_path"))
+    path = _text(given.get(FILE_ARGUMENTS[tool]))
     return FileChange(path, "".join(_hunk(*change) for change in changes))
 
 
 def session_rule(request: ToolRequest) -> str:
     """Return what approving *request* for the session covers, as a rule.
 
-    It is the same command, or the same host to fetch from. Of other tools it is any use.
+    It is the same command, or the same host to fetch from: the same URL where it is not clear which
+    host that is. Of other tools it is any use.
     """
     tool, given = request.tool, request.input
     if tool in COMMANDS:
         return f"{tool}({_text(given.get('command'))})"
     if tool == "WebFetch":
-        return f"{tool}(domain:{_host(_text(given.get('url')))})"
+        url = _text(given.get("url"))
+        return f"{tool}(domain:{host})" if (host := clear_host(url)) else f"{tool}({url})"
     return tool
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:
-        return url
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Say whether *value* has more *levels* of objects and arrays in each other."""
+    if not isinstance(value, Mapping | list):
+        return False
+    parts = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
 
 
 def _changes(tool: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -110,7 +124,7 @@ def _hunk(old: str, new: str) -> str:
 
     It is made in linear time: the texts are the model's, and may be made to cost a diff much.
     """
-    before, after = old.splitlines(), new.splitlines()
+    before, after = _lines(old, new), _lines(new, old)
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
     first = max(0, head - CONTEXT_LINES)
@@ -124,6 +138,18 @@ def _hunk(old: str, new: str) -> str:
         *(f" {line}" for line in before[len(before) - tail :][:last]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lines(text: str, other: str) -> list[str]:
+    """Return the lines of *text*; the last one says if it lacks the newline that ends *other*.
+
+    Only a newline ends a line: another character, such as a carriage return, is part of what
+    changes.
+    """
+    *lines, last = text.split("\n")
+    if not last:
+        return lines
+    return [*lines, f"{last}\n{NO_NEWLINE}" if other.endswith("\n") else last]
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

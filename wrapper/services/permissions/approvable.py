@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wrapper.services.approvals.preview import FILE_ARGUMENTS
 from wrapper.services.approvals.questions import QUESTION_TOOL
 from wrapper.services.permissions.confinement import SHELLS, Confinement, confinement
 from wrapper.services.permissions.readonly.files import Files
@@ -18,13 +19,6 @@ from wrapper.services.permissions.readonly.syntax import Denied
 from wrapper.services.turn import Approvable
 from wrapper.settings import Settings
 
-# The tools that change files, with the argument that names the file.
-FILE_ARGUMENTS = {
-    "Edit": "file_path",
-    "MultiEdit": "file_path",
-    "NotebookEdit": "notebook_path",
-    "Write": "file_path",
-}
 # The reasons for which Claude Code also asks in the mode acceptEdits.
 _GUARDED = frozenset({"workingDir", "safetyCheck"})
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from wrapper.errors import ApiError
 from wrapper.services.approvals.approval import Approval, Asker, Decision, ToolRequest
-from wrapper.services.approvals.preview import LONGEST_INPUT, is_too_large, session_rule
+from wrapper.services.approvals.preview import (
+    DEEPEST_INPUT,
+    LONGEST_INPUT,
+    is_too_large,
+    session_rule,
+)
 from wrapper.services.approvals.service import EXPIRED, ApprovalService
 from wrapper.services.approvals.store import TooManyApprovals
 from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
@@ -23,8 +28,8 @@ LEFT = Decision("withdrawn", reason="The turn has ended.")
 FOR_SESSION = Decision("approved", "session")
 TOO_LARGE = Decision(
     "denied",
-    reason=f"Its input has more than {LONGEST_INPUT // 1024} KiB, too much to be shown for "
-    "approval; use several smaller ones.",
+    reason=f"Its input has more than {LONGEST_INPUT // 1024} KiB, or {DEEPEST_INPUT} levels, too "
+    "much to be shown for approval; use several smaller ones.",
 )
 
 

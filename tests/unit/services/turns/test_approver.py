@@ -1,6 +1,7 @@
 """The approver of a turn: it asks, and gives the turn's place back meanwhile."""
 
 import asyncio
+import json
 from contextlib import suppress
 
 import pytest
@@ -166,7 +167,7 @@ def test_shutdown():
 
 
 def test_refused_at_once():
-    """Without room, with too large an input, or without a store, a tool is denied at once."""
+    """Without room or a store, or with too large or deep an input, a tool is denied at once."""
 
     async def test():
         decision = await World(room=Room(0, 9)).approver.ask(WRITE)
@@ -174,6 +175,8 @@ def test_refused_at_once():
         world = World()
         large = ToolRequest("Write", {"content": "x" * 70_000})
         assert await world.approver.ask(large) == TOO_LARGE
+        deep = ToolRequest("mcp__a__b", json.loads('{"a":' * 600 + "1" + "}" * 600))
+        assert await world.approver.ask(deep) == TOO_LARGE
 
         def fail(*_):
             raise Unavailable("No store.")
