@@ -36,7 +36,7 @@ def create_text_completion() -> Response:
     """Answer prompts, whole or as a stream."""
     who, gateway = admit_caller(), current_gateway()
     payload: CompletionRequest = load(gateway.schemas.completions)
-    presenter = CompletionsPresenter(payload)
+    presenter = CompletionsPresenter(payload, _name_notes)
     with located_errors(locate):
         run = gateway.chat_service.open(payload.request, who)
         if payload.request.stream:

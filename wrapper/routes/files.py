@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import Range
 
 from wrapper.errors import RangeNotSatisfiable
 from wrapper.json_text import Json
@@ -113,7 +114,9 @@ def _asked_part(size: int) -> tuple[int, int, dict[str, str]]:
     asked = request.range
     if asked is None or asked.units != "bytes" or len(asked.ranges) > 1:
         return 0, size, {}
-    part = asked.range_for_length(size)
+    # A number of last bytes, which is negative here, may be more than there are.
+    start, stop = asked.ranges[0]
+    part = Range("bytes", [(max(start, -size), stop)]).range_for_length(size)
     if part is None:
         raise RangeNotSatisfiable(
             f"The content has {size} bytes, and none of those that the header Range asks for.",

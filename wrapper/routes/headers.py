@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from wrapper.errors import ApiError
@@ -18,8 +19,10 @@ PROCESSING = "openai-processing-ms"
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER = "Retry-After"
 CONTENT_RANGE = "Content-Range"
-# Proxies limit the size of headers. If there are more paths, a header ends with their number.
+# Proxies and clients limit the size of headers. A header of more or longer paths ends with the
+# number of those that it leaves out.
 MOST_PATHS = 50
+MOST_CHARACTERS = 2000
 
 # The meanings of the headers of all routes and of errors.
 COMMON = {
@@ -49,6 +52,13 @@ RATES = {
 }
 
 
+def _paths(paths: Sequence[str]) -> str:
+    ends = accumulate(len(path) + 2 for path in paths[:MOST_PATHS])
+    shown = sum(end <= MOST_CHARACTERS for end in ends)
+    more = [f"and {len(paths) - shown} more"] if len(paths) > shown else []
+    return ", ".join((*paths[:shown], *more))
+
+
 @dataclass(frozen=True)
 class NoteHeader:
     """One header of an answer: its name, its meaning, and the field of the notes in it.
@@ -59,12 +69,7 @@ class NoteHeader:
     name: str
     meaning: str
     field: str
-    write: Callable[[Any], str] = ", ".join
-
-
-def _paths(paths: Sequence[str]) -> str:
-    more = [f"and {len(paths) - MOST_PATHS} more"] if len(paths) > MOST_PATHS else []
-    return ", ".join((*paths[:MOST_PATHS], *more))
+    write: Callable[[Any], str] = _paths
 
 
 def _warnings(warnings: Iterable[BudgetWarning]) -> str:
@@ -122,7 +127,6 @@ _NOTES = (
         "x-adapted-messages",
         "The paths of the messages and their parts that reach the model in another form.",
         "adapted_messages",
-        _paths,
     ),
     NoteHeader(
         "x-retried-params",

@@ -15,6 +15,8 @@ from wrapper.errors import InvalidRequest
 MAX_INTEGER = 2**31 - 1
 # How many sets of fields are remembered. Most clients always send the same.
 MOST_NARROWED = 64
+# Of a path; a client chooses its last name where that is unknown. Errors and logs repeat it.
+LONGEST_PATH = 200
 SchemaLike = Schema | type[Schema]
 
 
@@ -167,7 +169,8 @@ def load_data(schema: Schema, data: Any) -> Any:
     try:
         return schema.load(data)
     except ValidationError as error:
-        param, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
+        path, message = first_error(error.normalized_messages())  # type: ignore[no-untyped-call]
+        param = path[:LONGEST_PATH]
         text = f"{param}: {message}" if param else message
         raise InvalidRequest(text, param=param or None, code=code_of(message)) from None
 

@@ -200,6 +200,15 @@ def test_range(server, asked, start, stop):
     assert response.headers["Accept-Ranges"] == "bytes"
 
 
+def test_long_suffix(server):
+    """The last bytes of a file are all of it if it has fewer; an empty file has none."""
+    short, empty = (upload(server, content).json["id"] for content in (b"abc", b""))
+    response = get(server, f"/{short}/content", headers={"Range": "bytes=-5"})
+    assert (response.status_code, response.data) == (206, b"abc")
+    assert response.headers["Content-Range"] == "bytes 0-2/3"
+    error_of(get(server, f"/{empty}/content", headers={"Range": "bytes=-5"}), 416)
+
+
 def test_other_ranges(server):
     """A Range that is not understood asks for everything, and one beyond the end is a 416."""
     id_ = upload(server).json["id"]

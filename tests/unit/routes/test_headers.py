@@ -1,5 +1,7 @@
 """The headers of responses: one for each note, and nothing for what is not noted."""
 
+import pytest
+
 from wrapper.errors import Overloaded
 from wrapper.notes import BudgetWarning, Notes, RateState, TimedPart
 from wrapper.routes.headers import ANSWER, MOST_PATHS, error_headers, note_headers
@@ -60,11 +62,28 @@ def test_nothing_noted():
     assert note_headers(Notes()) == {}
 
 
-def test_many_paths():
-    """The header of adapted messages stays short: of more paths it gives only the number."""
-    paths = tuple(f"messages.{at}.role" for at in range(MOST_PATHS + 2))
-    header = note_headers(Notes(adapted_messages=paths))["x-adapted-messages"]
-    assert header.endswith(f"messages.{MOST_PATHS - 1}.role, and 2 more")
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("x-ignored-params", "ignored_params"),
+        ("x-clamped-params", "clamped_params"),
+        ("x-adapted-params", "adapted_params"),
+        ("x-adapted-messages", "adapted_messages"),
+        ("x-retried-params", "retried_params"),
+        ("x-unmet-params", "unmet_params"),
+        ("x-resized-images", "resized_images"),
+        ("x-corrected-files", "corrected_files"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "shown"), [("input.{}", MOST_PATHS), (f"{'x' * 90}.{{:03}}", 20), ("x" * 3000, 0)]
+)
+def test_many_paths(header, field, path, shown):
+    """A header of paths stays short: of those that do not fit it gives only the number."""
+    paths = tuple(path.format(at) for at in range(600))
+    value = note_headers(Notes(**{field: paths}))[header]
+    assert value == ", ".join([*paths[:shown], f"and {600 - shown} more"])
+    assert len(value) < 2100
 
 
 def test_an_errors_notes():

@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 
+from tests.support.threads import no_thread
 from wrapper.server.worker import ThreadPool
 
 pytestmark = pytest.mark.packages
@@ -13,11 +14,7 @@ pytestmark = pytest.mark.packages
 @pytest.fixture
 def exhaust_threads(monkeypatch):
     """Return a function after whose call no thread can be started."""
-
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
-    return lambda: monkeypatch.setattr(Thread, "start", refuse)
+    return lambda: monkeypatch.setattr(Thread, "start", no_thread)
 
 
 def test_no_more_threads(exhaust_threads):

@@ -25,6 +25,15 @@ from wrapper.services.events import UseOutcome
 
 FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
+NOTES = fields.Dict(
+    keys=fields.String(),
+    values=fields.String(),
+    metadata=describe(
+        "In a choice's last chunk, what headers would say that were sent before it was known: "
+        "x-retried-params, x-unmet-params, x-adapted-params, x-failed-models, x-ended-early and "
+        "x-budget-warnings; absent if there is nothing to say."
+    ),
+)
 _REASONING = describe("The model's thinking and, with show_tool_use, the tools it used.")
 _SERVICE_TIER = describe("Present if the request named a tier.")
 
@@ -161,11 +170,4 @@ class ChunkSchema(BaseSchema):
         ChunkExtensionSchema,
         metadata=describe("What an agent waits for, or does."),
     )
-    notes = fields.Dict(
-        keys=fields.String(),
-        values=fields.String(),
-        metadata=describe(
-            "In a choice's last chunk, what the headers x-retried-params, x-unmet-params, "
-            "x-adapted-params and x-ended-early would say; absent if there is nothing to say."
-        ),
-    )
+    notes = NOTES

@@ -17,7 +17,7 @@ from wrapper.schemas.base import (
     required_text,
     unix_seconds,
 )
-from wrapper.schemas.chat.response import UsageSchema
+from wrapper.schemas.chat.response import NOTES, UsageSchema
 
 
 class TextChoiceSchema(BaseSchema):
@@ -38,3 +38,4 @@ class TextCompletionSchema(BaseSchema):
         allow_none=True,
         metadata=describe("In a stream only with include_usage: null, except in the last chunk."),
     )
+    notes = NOTES

@@ -20,11 +20,15 @@ class PeriodicTask:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, unless it runs or the task was closed."""
+        """Start the thread, unless it runs or the task was closed.
+
+        Raises RuntimeError if the machine has none; it may have one later.
+        """
         with self._lock:
             if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._run, name="periodic-task", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="periodic-task", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """Stop calling the function. A call in progress is not waited for."""

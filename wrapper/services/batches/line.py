@@ -10,7 +10,7 @@ from typing import Any
 from wrapper.ids import new_id
 from wrapper.json_text import Json
 from wrapper.json_text.encoding import encode
-from wrapper.json_text.precision import read_number
+from wrapper.json_text.precision import read_number, write_exact
 from wrapper.json_text.unique_names import UniqueNames
 from wrapper.json_text.value_count import MOST_VALUES, has_too_many_values
 
@@ -63,7 +63,16 @@ def load_line(data: bytes, endpoint: str) -> Line:
         if body.get(name):
             message = f"body.{name}: a batch has no such requests; leave it out."
             raise LineError("unsupported_parameter", message, f"body.{name}", custom_id)
-    return Line(custom_id, encode(body).encode(errors="surrogatepass"))
+    return Line(custom_id, _write(body, custom_id))
+
+
+def _write(body: Json, custom_id: str) -> bytes:
+    """Return *body* with all digits of its numbers, as it would come without a batch."""
+    try:
+        return write_exact(body).encode(errors="surrogatepass")
+    except RecursionError:
+        message = "body: it is nested too deeply."
+        raise LineError("invalid_json_line", message, "body", custom_id) from None
 
 
 def _parse(data: bytes) -> Json:
@@ -126,8 +135,7 @@ def cleaned(data: bytes | bytearray) -> bytes:
 
 def answered(id_: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
     """Return the line of a result file for an answer, whose *body* is JSON."""
-    if b"\n" in body:
-        body = encode(json.loads(body)).encode()
+    body = body.replace(b"\n", b" ")  # which is only white space in JSON
     begin = encode({"id": id_, "custom_id": custom_id})[:-1]
     response = encode({"status_code": status, "request_id": request_id})[:-1]
     parts = (

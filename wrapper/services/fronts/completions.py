@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wrapper.errors import ApiError
 from wrapper.ids import new_id
 from wrapper.json_text import Json
-from wrapper.services.events import Ended, Started, TextDelta
+from wrapper.notes import NO_NOTES, Notes
+from wrapper.services.events import Ended, Noted, Started, TextDelta
 from wrapper.services.fronts.chat import FINISH_REASONS, build_usage
 from wrapper.services.fronts.presenter import Items
 from wrapper.services.request import TurnRequest
@@ -32,6 +33,7 @@ def locate(path: str) -> str:
 class _Choice:
     texts: list[str] = field(default_factory=list)
     ended: Ended | None = None
+    notes: Notes = NO_NOTES
 
     @property
     def reason(self) -> str | None:
@@ -39,15 +41,19 @@ class _Choice:
 
 
 class CompletionsPresenter:
-    """Writes one completion, with `n` choices for the first prompt, then for the next."""
+    """Writes one completion, with `n` choices for the first prompt, then for the next.
 
-    def __init__(self, asked: CompletionRequest):
+    *name_notes* returns notes by the names that they have in this API.
+    """
+
+    def __init__(self, asked: CompletionRequest, name_notes: Callable[[Notes], dict[str, str]]):
         request = asked.request
         self._head = {
             "id": new_id("cmpl-"),
             "object": "text_completion",
             "created": int(time.time()),
         }
+        self._name_notes = name_notes
         self._model = request.model or ""
         self._include_usage = request.include_usage
         self._choices = [_Choice() for _ in range(request.answers)]
@@ -64,7 +70,10 @@ class CompletionsPresenter:
         return {**self._body(choices), "usage": self._usage()}
 
     def chunks(self, items: Items) -> Iterator[Json | None]:
-        """Yield the chunks of a streamed completion as *items* come, and None for each None."""
+        """Yield the chunks of a streamed completion as *items* come, and None for each None.
+
+        The last chunk of a choice has `notes`, as in chat completions.
+        """
         for item in items:
             if item is None:
                 yield None
@@ -77,9 +86,11 @@ class CompletionsPresenter:
                         yield self._add(index, prompt)
                 case TextDelta():
                     yield self._add(index, event.text)
+                case Noted():
+                    self._choices[index].notes |= event.notes
                 case Ended():
                     self._choices[index].ended = event
-                    yield self._chunk([_choice(index, "", self._choices[index].reason)])
+                    yield self._last(index)
         if self._include_usage:
             yield {**self._body([]), "usage": self._usage()}
 
@@ -93,6 +104,12 @@ class CompletionsPresenter:
     def _add(self, index: int, text: str) -> Json:
         self._choices[index].texts.append(text)
         return self._chunk([_choice(index, text, None)])
+
+    def _last(self, index: int) -> Json:
+        """Return the last chunk of a choice."""
+        choice = self._choices[index]
+        chunk = self._chunk([_choice(index, "", choice.reason)])
+        return {**chunk, "notes": self._name_notes(choice.notes)} if choice.notes else chunk
 
     def _chunk(self, choices: Iterable[Json]) -> Json:
         chunk = self._body(choices)

@@ -17,8 +17,11 @@ _COMPLETE = re.compile(
     r'(?:[^"\\]'
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|\\u(?![dD][89abAB])[0-9a-fA-F]{4}"
-    r"|\\[^u])*"
+    r'|\\["\\/bfnrt])*'
 )
+# No more than this is held back: white space before the string, or an escape or pair that is cut.
+_LONGEST_OPENING = 100
+_LONGEST_ESCAPE = 12
 
 
 class OutputItem(Protocol):
@@ -175,8 +178,10 @@ class CustomCallItem(FunctionCallItem):
 
     def end(self) -> Iterable[Json]:
         text, shown = custom_input(self.arguments), "".join(self._shown)
-        if text != shown and text.startswith(shown):
-            yield self._delta(text[len(shown) :])
+        # What has been told stands where the arguments turn out to be no JSON, or have two inputs.
+        extends = text.startswith(shown)
+        if more := text[len(shown) :] if extends else self._decoder.rest(self.arguments):
+            yield self._delta(more)
         what = {"type": "response.custom_tool_call_input.done", **self._where}
         yield {**what, **self._content()}
 
@@ -186,7 +191,7 @@ class CustomCallItem(FunctionCallItem):
         return {**what, "delta": text}
 
     def _content(self) -> Json:
-        return {"input": custom_input(self.arguments) if self._arguments else ""}
+        return {"input": "".join(self._shown)}
 
 
 class StringDecoder:
@@ -194,6 +199,7 @@ class StringDecoder:
 
     def __init__(self) -> None:
         self._raw = ""
+        self._read = 0
         self._within = False
         self._over = False
 
@@ -205,14 +211,22 @@ class StringDecoder:
         if not self._within:
             opening = _OPENING.match(self._raw)
             if opening is None:
+                self._over = len(self._raw) > _LONGEST_OPENING
                 return ""
-            self._raw, self._within = self._raw[opening.end() :], True
+            self._advance(opening.end())
+            self._within = True
         complete = _COMPLETE.match(self._raw)
         decodable = complete[0] if complete else ""
-        self._raw = self._raw[len(decodable) :]
-        self._over = self._raw.startswith('"')
-        try:
-            return without_surrogates(json.loads(f'"{decodable}"', strict=False))
-        except ValueError:  # an escape that JSON does not have
-            self._over = True
-            return ""
+        self._advance(len(decodable))
+        # The string has ended, or has an escape that JSON does not have.
+        self._over = self._raw.startswith('"') or len(self._raw) >= _LONGEST_ESCAPE
+        return without_surrogates(json.loads(f'"{decodable}"', strict=False))
+
+    def rest(self, json_text: str) -> str:
+        """Return what of the whole *json_text* is in the string and could not be decoded."""
+        rest = json_text[self._read :]
+        return "" if rest.startswith('"') else rest
+
+    def _advance(self, length: int) -> None:
+        self._raw = self._raw[length:]
+        self._read += length

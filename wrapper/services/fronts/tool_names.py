@@ -43,12 +43,11 @@ def custom_arguments(text: str) -> str:
 def custom_input(arguments: str) -> str:
     """Return the input of a custom tool; *arguments* that hold none are the input themselves."""
     try:
-        text = json.loads(arguments)[INPUT]
-    except (ValueError, TypeError, KeyError):
+        text = json.loads(arguments, strict=False)[INPUT]
+        text = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+    except (ValueError, TypeError, KeyError, RecursionError):
         return arguments
-    return without_surrogates(
-        text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
-    )
+    return without_surrogates(text)
 
 
 def without_surrogates(text: str) -> str:

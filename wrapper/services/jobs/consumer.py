@@ -51,7 +51,7 @@ class Consumer:
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
         self._deferred = DeferredJobs()
-        self._unsure: dict[str, float] = {}  # jobs that may have begun, and until when they may
+        self._unsure: dict[str, float] = {}  # jobs that may have begun unrun, and until when
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -182,16 +182,25 @@ class Consumer:
         job = RunningJob(view.job, content, principal, self._worker, self._records)
         with self._left:
             self._running.add(job)
-        threading.Thread(target=self._run, args=(job,), name=f"job-{id_}", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(job,), name=f"job-{id_}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has none left, and may have one later
+            self._unsure[id_] = time.monotonic() + LEASE
+            self._leave(job)
+            raise
 
     def _run(self, job: RunningJob) -> None:
         try:
             self._handle(job)
         finally:
-            with self._left:
-                self._running.discard(job)
-                self._left.notify_all()
+            self._leave(job)
             self._try_deferred(job.job.owner)
+
+    def _leave(self, job: RunningJob) -> None:
+        with self._left:
+            self._running.discard(job)
+            self._left.notify_all()
 
     def _handle(self, job: RunningJob) -> None:
         error = ApiError("The gateway failed; its log says why.")

@@ -100,13 +100,16 @@ class McpPolicy:
 
         What is known is of the gateway's *own* servers.
         """
+        known: dict[str, frozenset[str]] = {}
         for index, text in enumerate(rules):
             rule = read_rule(text)
             server = next((server for server in own if rule and rule.names(server)), None)
             if server is None or not (rule and rule.tool):
                 continue
-            state = self._states([server]).get(server.name)
-            names = [normalise(tool) for tool in (state.tools if state else ())]
+            if server.name not in known:
+                state = self._states([server]).get(server.name)
+                known[server.name] = frozenset(map(normalise, state.tools if state else ()))
+            names = known[server.name]
             if names and rule.tool not in names:
                 path = f"claude.{param}.{index}"
                 raise InvalidRequest(

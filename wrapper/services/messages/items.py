@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 from wrapper.errors import RequestTooLarge
@@ -104,16 +105,25 @@ class Conversation:
         match = _MESSAGE.fullmatch(path)
         if match is None:
             return rename(path)
-        items, rest = self.sources[int(match[1])], match[2]
+        number, rest = int(match[1]), match[2]
         if call := _CALL.fullmatch(rest):
-            item = [item for item in items if _is_call(item)][int(call[1])]
+            item = self._calls[number][int(call[1])]
             return f"{item.path}.{item.id_field if call[2] == 'id' else call[2]}"
         if part := _PART.fullmatch(rest):
-            paths = [path for item in items for path in item.part_paths]
-            return f"{paths[int(part[1])]}{part[2].replace('.image_url.url', '.image_url')}"
-        first = items[0]
+            path = self._part_paths[number][int(part[1])]
+            return f"{path}{part[2].replace('.image_url.url', '.image_url')}"
+        first = self.sources[number][0]
         name = {"tool_call_id": first.id_field, "content": "output" if first.answers else "content"}
         return f"{first.path}.{name.get(rest, rest)}"
+
+    # Thousands of paths may be located, so these are made once.
+    @cached_property
+    def _calls(self) -> list[list[Item]]:
+        return [list(filter(_is_call, items)) for items in self.sources]
+
+    @cached_property
+    def _part_paths(self) -> list[list[str]]:
+        return [[path for item in items for path in item.part_paths] for items in self.sources]
 
 
 def to_conversation(items: Iterable[Item]) -> Conversation:

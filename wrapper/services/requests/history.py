@@ -126,9 +126,14 @@ class RequestHistory:
     def _schedule(self) -> None:
         with self._scheduling:
             if self._flushing is None and not self._closed:
-                self._flushing = threading.Timer(FLUSH_SECONDS, self.flush)
-                self._flushing.daemon = True
-                self._flushing.start()
+                timer = threading.Timer(FLUSH_SECONDS, self.flush)
+                timer.daemon = True
+                try:
+                    timer.start()
+                except RuntimeError as error:  # the next request tries again
+                    log.error("the history of requests waits: %s", error)
+                else:
+                    self._flushing = timer
 
     def _batch(self) -> Iterator[FinishedRequest]:
         for _ in range(min(BATCH, len(self._waiting))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 PREFIX = "mcp__"
@@ -42,7 +43,7 @@ class McpServer:
         """Return stdio, http or sse."""
         return str(self.config["type"])
 
-    @property
+    @cached_property
     def rule(self) -> str:
         """Return the permission rule for all of its tools."""
         return f"{PREFIX}{normalise(self.name)}"
@@ -61,11 +62,24 @@ class McpServer:
     def permits(self, tool: str) -> bool:
         """Say whether its *tool* may be used."""
         name = normalise(tool)
-        return name not in self.denied and (self.tools is None or name in self.tools)
+        return name not in self._denied and (self.tools is None or name in self._tools)
 
     def needs_approval(self, tool: str) -> bool:
         """Say whether the client is asked before its *tool* runs."""
-        return self.unasked is not None and normalise(tool) not in self.unasked
+        return self.unasked is not None and normalise(tool) not in self._unasked
+
+    # Each may be asked about thousands of tools, and hold as many.
+    @cached_property
+    def _tools(self) -> frozenset[str]:
+        return frozenset(self.tools or ())
+
+    @cached_property
+    def _denied(self) -> frozenset[str]:
+        return frozenset(self.denied)
+
+    @cached_property
+    def _unasked(self) -> frozenset[str]:
+        return frozenset(self.unasked or ())
 
     def with_headers(self, headers: Mapping[str, str]) -> McpServer:
         """Return the server with *headers*, besides its own, if a caller brings it.
@@ -144,8 +158,10 @@ def narrow(server: McpServer, rules: Collection[str]) -> McpServer:
     if not read or any(not rule.tool for rule in read):
         return server
     named = tuple(dict.fromkeys(rule.tool for rule in read))
-    usable = named if server.tools is None else tuple(t for t in named if t in server.tools)
-    return replace(server, tools=usable)
+    if server.tools is None:
+        return replace(server, tools=named)
+    usable = frozenset(server.tools)
+    return replace(server, tools=tuple(tool for tool in named if tool in usable))
 
 
 def forbid(server: McpServer, rules: Iterable[str]) -> McpServer:

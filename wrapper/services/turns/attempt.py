@@ -28,8 +28,8 @@ from wrapper.services.events import (
     Used,
 )
 from wrapper.services.messages.answer import Answer
+from wrapper.services.messages.past_call import is_object
 from wrapper.services.messages.reminders import corrected
-from wrapper.services.tools.arguments import arguments_of
 from wrapper.services.turn import Message, Part, Reminder, ToolCall, ToolResult, Turn
 from wrapper.services.turns.argument_check import checks_calls
 from wrapper.services.turns.requirements import Fault, misfit_answer, misfit_call, missing_call
@@ -233,8 +233,4 @@ def _is_sound(part: Part) -> bool:
     """Say whether the model's API takes *part* back."""
     if isinstance(part, str):
         return bool(part.strip())
-    try:
-        arguments_of(part.arguments if isinstance(part, ToolCall) else "{}")
-    except ValueError:
-        return False
-    return True
+    return is_object(part.arguments) if isinstance(part, ToolCall) else True

@@ -72,8 +72,7 @@ class Webhooks:
             deliveries = []
         if deliveries:
             self._dispatcher.add(deliveries, stored)
-            self._thread.start()
-            self._thread.wake()
+            self._wake()
         elif stored:
             stored()
 
@@ -116,6 +115,13 @@ class Webhooks:
         """Stop: wait a moment for running attempts, and store what is left."""
         self._thread.close()
         self._store.close()
+
+    def _wake(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the machine has no thread; the next event tries again
+            log.error("webhooks wait: %s", error)
+        self._thread.wake()
 
     def _shown(self, deliveries: Sequence[Delivery]) -> list[Json]:
         endpoints = {each.recipient: self._endpoints.of(each.recipient) for each in deliveries}

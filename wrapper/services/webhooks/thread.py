@@ -29,11 +29,12 @@ class DispatcherThread:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start the thread, unless it runs or was closed."""
+        """Start the thread, unless it runs or was closed. Raises RuntimeError if there is none."""
         with self._lock:
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def wake(self) -> None:
         """Make the dispatcher look at once for what there is to do."""

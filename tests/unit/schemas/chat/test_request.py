@@ -269,3 +269,11 @@ def test_several_mistakes():
         with pytest.raises(InvalidRequest) as refused:
             load_data(CHAT_REQUEST, body)
         assert refused.value.param == "temperature"
+
+
+def test_long_name():
+    """An error repeats no more than the beginning of a long name that is unknown."""
+    with pytest.raises(InvalidRequest) as caught:
+        load_data(CHAT_REQUEST, {"messages": [USER], "claude": {"x" * 10_000: 1}})
+    assert caught.value.param == "claude." + "x" * 193
+    assert caught.value.message == f"{caught.value.param}: Unknown field."

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from tests.support.threads import no_thread
 from wrapper.services.background.periodic import PeriodicTask
 
 SOON, NEVER = 0.001, 3600.0
@@ -76,6 +77,17 @@ def test_started_twice(make_task):
         task.start()
     assert work.wait(2)
     assert len(task_threads()) == before + 1
+
+
+def test_no_thread(make_task, monkeypatch):
+    """A task for which the machine has no thread can be started later."""
+    task, work = make_task(SOON)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            task.start()
+    task.start()
+    assert work.wait(1)
 
 
 def test_failures(make_task, caplog):

@@ -198,6 +198,42 @@ def test_custom_input_that_is_no_text(raw):
     assert _accumulated(events) == [("custom_tool_call", item["input"])]
 
 
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ('{"input": "a\nb"}', "a\nb"),
+        ('{"input": "a", "input": "b"}', "a"),
+        ('{"input": "a", "x": ' + "[" * 1000 + "]" * 1000 + "}", "a"),
+        ('{"input": "a"} and more', "a"),
+        ('{"input": "a\\qb"}', 'a\\qb"}'),
+        ('{"input": "a\\qb, and more"}', 'a\\qb, and more"}'),
+        ('{"input": "a\\ud800, and more"}', "a?, and more"),
+        (" " * 200 + '{"input": "a"}', "a"),
+    ],
+    ids=[
+        "newline",
+        "repeated",
+        "deep",
+        "behind",
+        "late escape",
+        "escape",
+        "surrogate",
+        "white space",
+    ],
+)
+@pytest.mark.parametrize("cut", [True, False])
+def test_odd_custom_input(raw, told, cut):
+    """What the deltas of an odd input add up to is also the input that is done."""
+    deltas = map(partial(CallDelta, 0), raw if cut else [raw])
+    calls = (CallStarted(0, "toolu_1", "c"), *deltas)
+    events = list(presenter().chunks(run(*calls, ending=Ending.CALLS)))
+    (item,) = events[-1]["response"]["output"]
+    assert item["input"] == told
+    assert _accumulated(events) == [("custom_tool_call", told)]
+    (done,) = (event for event in events if event["type"].endswith("input.done"))
+    assert done["input"] == told
+
+
 @pytest.mark.parametrize(("shown", "texts"), [(True, ['[Bash] {"a": 1}\n']), (False, [])])
 def test_tool_use(shown, texts):
     """An agent's tool use is a summary where it is asked for."""

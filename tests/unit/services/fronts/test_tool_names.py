@@ -29,6 +29,7 @@ def test_custom_input():
 
 def test_other_arguments():
     """Arguments that are no input are shown as the model wrote them."""
-    for text in ("", "[1]", '{"other": 1}', "no JSON"):
+    for text in ("", "[1]", '{"other": 1}', "no JSON", "[" * 5000):
         assert custom_input(text) == text
     assert custom_input('{"input": {"a": 1}}') == '{"a": 1}'
+    assert custom_input('{"input": "a\nb"}') == "a\nb"

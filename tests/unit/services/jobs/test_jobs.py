@@ -13,6 +13,7 @@ from tests.support.job_stores import RedisKind, SqliteKind
 from tests.support.lost_answers import lose_once
 from tests.support.redis_server import RedisServer
 from tests.support.server import eventually
+from tests.support.threads import no_thread
 from wrapper.errors import InvalidRequest, RateLimited, RequestTooLarge, ShuttingDown, Unavailable
 from wrapper.services.jobs import consumer, deferred, queue, reports, upkeep
 from wrapper.services.jobs.answer import Answer
@@ -513,6 +514,26 @@ def test_begun_unknown(processes, monkeypatch):
     process.jobs.start()
     assert process.wait_for_ends() == ["job_1 completed"]
     assert len(runs) == 1
+
+
+def test_no_thread(processes, monkeypatch):
+    """A job for which the machine has no thread waits again until there is one."""
+    monkeypatch.setattr(upkeep, "BEAT", 0.02)
+    monkeypatch.setattr(consumer, "PAUSE", 0.02)
+    refused = []
+    start = threading.Thread.start
+
+    def start_later(thread):
+        if thread.name == "job-job_1" and not refused:
+            refused.append(thread)
+            no_thread(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    process = processes(most=1)
+    process.jobs.submit(job(), CONTENT)
+    assert process.wait_for_ends() == ["job_1 completed"]
+    assert refused
 
 
 def test_redis_gone_and_back(tmp_path):

@@ -1,5 +1,7 @@
 """The policy for MCP servers: which ones a request gets, and which of their tools."""
 
+import time
+
 import pytest
 
 from wrapper.errors import InvalidRequest, PermissionDenied
@@ -11,6 +13,7 @@ from wrapper.services.principal import DEFAULT, LOCAL, Principal
 from wrapper.services.request import TurnRequest
 from wrapper.services.tools.config import ToolConfig
 from wrapper.services.tools.mcp import McpServer
+from wrapper.services.tools.mcp_state import ServerState
 from wrapper.settings import Settings
 
 HI = (ChatMessage("user", ("Hi",)),)
@@ -251,3 +254,31 @@ def test_rules_for_brought_servers():
     assert bring(brought(), limited).tools == ("a",)
     assert bring(brought(tools=("b", "c")), limited).tools == ()
     assert bring(brought(), limited).denied == ("b",)
+
+
+@pytest.mark.parametrize("limits", [{}, {"tools": True}, {"disallowed_tools": True}])
+def test_thousands_of_rules(limits):
+    """Granting takes time in proportion to the tools and rules that a request names."""
+    tools = tuple(f"t{number}" for number in range(20_000))
+    rules = tuple(f"mcp__mine__{tool}" for tool in tools)
+    others = tuple(f"mcp__mine__other{number}" for number in range(20_000))
+    lists = {"tools": rules, "disallowed_tools": others}
+    principal = key(mcp_hosts=("*",), **{name: lists[name] for name in limits})
+    asked = {"mcp_servers": ("mine",), "brought_servers": (brought(tools=tools),)}
+    began = time.process_time()
+    granted = grant(principal, {"mcp_caller_hosts": ("*",)}, allowed_tools=rules, **asked)
+    (server,) = granted.mcp_servers
+    assert all(map(server.permits, tools))
+    assert time.process_time() - began < 2
+
+
+def test_a_rule_many_times():
+    """The tools of a server are looked up once, however many rules of a request name them."""
+    state = ServerState("connected", tuple(f"t{number}" for number in range(2000)), 0.0, 0.0)
+    catalog = Catalog(tuple, default="sonnet", aliases={}, remap=True)
+    checking = Policy(Settings(), catalog, lambda: SERVERS, lambda servers: {"docs": state})
+    rules = ("mcp__docs__t1999",) * 20_000
+    began = time.process_time()
+    request = TurnRequest(HI, profile="agent", mcp_servers=("docs",), allowed_tools=rules)
+    checking.grant(request, "sonnet", LOCAL)
+    assert time.process_time() - began < 2

@@ -1,5 +1,7 @@
 """Items of the Responses API, and the messages that they make up."""
 
+import time
+
 import pytest
 
 from wrapper.errors import RequestTooLarge
@@ -101,6 +103,22 @@ def test_locate(path, located):
     """A path in chat completions becomes that of the item and field that the client sent."""
     items = [user(0, Image()), call(1), said(2, "Wait."), call(3, 1), output(4), output(5, 1)]
     assert to_conversation(items).locate(path) == located
+
+
+@pytest.mark.parametrize(
+    ("item", "path", "located"),
+    [
+        (call, "tool_calls.{}.function.arguments", "input.{}.arguments"),
+        (lambda n: said(n, "a"), "content.{}.text", "input.{}.content.0.text"),
+    ],
+)
+def test_locate_many(item, path, located):
+    """Locating all paths of a message takes time in proportion to their number."""
+    conversation = to_conversation([item(n) for n in range(8000)])
+    began = time.process_time()
+    for n in range(8000):
+        assert conversation.locate(f"messages.0.{path.format(n)}") == located.format(n)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.server import eventually
+from tests.support.threads import no_thread
 from wrapper.errors import InvalidRequest, Overloaded, PermissionDenied, Unavailable
 from wrapper.services.principal import Principal
 from wrapper.services.requests import history as history_module
@@ -205,6 +206,17 @@ def test_by_itself(store, monkeypatch):
     history.add(FACTS, USED)
     assert eventually(lambda: len(store.batches) == 2)
     assert eventually(lambda: threading.active_count() <= before)
+
+
+def test_no_thread(store, monkeypatch):
+    """Where the machine has no thread, no request fails, and the next one has all stored."""
+    monkeypatch.setattr(history_module, "FLUSH_SECONDS", 0.01)
+    history = history_of(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        history.add(FACTS, USED)
+    history.add(FACTS, USED)
+    assert eventually(lambda: sum(map(len, store.batches)) == 2)
 
 
 def test_flushed_early(store):

@@ -524,6 +524,16 @@ def test_strict_arguments_that_never_match(function):
     assert played.notes == [(RETRIED, "tools"), (UNMET, "tools")]
 
 
+@pytest.mark.parametrize("arguments", ["{", '{"a": ' + "[" * 1000 + "]" * 1000 + "}"])
+def test_strict_arguments_that_are_not_sent_back(arguments):
+    """A call that the API would not take back is left out where the model is asked once more."""
+    asked = turn(functions=(KEPT,))
+    played = Played(asked, calling(arguments), calling('{"x": 2}'))
+    assert (played.error, played.of(CallDelta)) == (None, [CallDelta(0, '{"x": 2}')])
+    parts = [part for message in played.engine.turns[1].messages for part in message.parts]
+    assert not any(isinstance(part, ToolCall) for part in parts)
+
+
 def test_strict_arguments_behind_another_call():
     """A call of another function than the demanded one is not passed on beside it."""
     events = [Started("m"), CallStarted(0, "i", "g"), CallDelta(0, "{}")]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
 from tests.support.log_records import records_of
 from tests.support.server import eventually
+from tests.support.threads import no_thread
 from tests.support.webhooks import OTHER_SECRET, SECRET, Receiver, verified
 from wrapper.auth.key_file import KeyFile
 from wrapper.errors import InvalidRequest, Unavailable
@@ -76,6 +78,15 @@ def test_recipients(operated, receiver, owner, type_, keys):
     operated.close()
     assert {each["key"] for each in shown(operated)} == keys
     assert {each["status"] for each in shown(operated)} <= {"delivered"}
+
+
+def test_no_thread(operated, receiver, monkeypatch):
+    """Where the machine has no thread, an event waits until the next one."""
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        operated.announce("alice", "response.completed", {"id": "x"}, "1")
+    operated.announce("alice", "response.completed", {"id": "y"}, "2")
+    assert eventually(lambda: len(receiver.received) == 2)
 
 
 def test_secrets(operated, receiver):
