@@ -162,6 +162,16 @@ def test_new_day(ledger, clock, now, then, resets):
     ledger.check(ALICE)
 
 
+def test_budget_of_another_day(ledger, clock):
+    """A day's budget can be checked after the day, and what was spent later does not count."""
+    clock.now = datetime(2026, 11, 27, tzinfo=UTC)
+    spend(ledger, 2)
+    ledger.check(ALICE, NOW.date())
+    ledger.add(Row(NOW.date().isoformat(), "alice", "sonnet", Amounts(nanos=2 * DOLLAR)))
+    with pytest.raises(QuotaExceeded):
+        ledger.check(ALICE, NOW.date())
+
+
 @pytest.mark.parametrize(
     ("first", "last", "then"),
     [
