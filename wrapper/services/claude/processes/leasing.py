@@ -121,7 +121,11 @@ class LeaseManager:
         *state* is the process's after *turn*, None if no other turn may run on it.
         """
         self._count_end()
-        self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
+        try:
+            self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
+        except BaseException:
+            self.supervisor.discard(lease.process)
+            raise
 
     def lease_warm(self, profile: str) -> Future[Process]:
         """Return a future warm process; see Pool.lease."""

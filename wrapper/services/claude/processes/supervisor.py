@@ -206,9 +206,11 @@ class Supervisor:
             raise BootFailed(what, f"Its path is {sys.executable}.") from None
 
     def _stop(self, process: Process) -> None:
-        process.stop()
-        self._stages.remove(process)
-        self.return_login()
+        try:
+            process.stop()
+        finally:
+            self._stages.remove(process)
+            self.return_login()
 
     def _discard_result(self, future: Future[Process]) -> None:
         if not future.cancelled() and not future.exception():

@@ -1,6 +1,8 @@
 """Leases: where the process of a lease comes from, and which get a low priority."""
 
 import asyncio
+import errno
+import os
 import threading
 from types import SimpleNamespace
 from typing import cast
@@ -9,6 +11,8 @@ import pytest
 
 from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
+from wrapper.services.claude.isolation import reaper
+from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
@@ -40,23 +44,28 @@ class FakeProcess:
     pid = 7
 
 
+@pytest.fixture
+def leases(tmp_path, monkeypatch):
+    profiles = {
+        name: cast(Profile, SimpleNamespace(name=name, pooled=True)) for name in ("agent", "plain")
+    }
+    settings = Settings(session_dir=str(tmp_path / "sessions"), pool_size=0, pool_size_other=0)
+    leases = LeaseManager(settings, {}, profiles, Lifecycle(), lambda process: None)
+    monkeypatch.setattr(leases.supervisor, "boot", lambda *_: FakeProcess())
+    yield leases
+    leases.close()
+
+
 @pytest.mark.parametrize(
     ("background", "session", "is_lowered"),
     [(True, None, True), (True, SESSION, False), (False, None, False)],
 )
-def test_priority(background, session, is_lowered, monkeypatch, tmp_path):
+def test_priority(background, session, is_lowered, monkeypatch, leases):
     """A process gets a low priority if only turns in the background may run on it."""
     lowered: list[int] = []
     monkeypatch.setattr(host, "lower_priority", lowered.append)
-    profile = cast(Profile, SimpleNamespace(name="plain", pooled=True))
-    settings = Settings(session_dir=str(tmp_path / "sessions"), pool_size=0, pool_size_other=0)
-    leases = LeaseManager(settings, {}, {"plain": profile}, Lifecycle(), lambda process: None)
-    monkeypatch.setattr(leases.supervisor, "boot", lambda *_: FakeProcess())
     turn = Turn("sonnet", (), profile="plain", background=background, session=session)
-    try:
-        leases.release(asyncio.run(leases.lease(turn)), turn, None)
-    finally:
-        leases.close()
+    leases.release(asyncio.run(leases.lease(turn)), turn, None)
     assert lowered == [7] * is_lowered
 
 
@@ -79,3 +88,31 @@ def test_no_thread_to_boot_in(monkeypatch, tmp_path):
 
 def no_thread(thread):
     raise RuntimeError("can't start new thread")
+
+
+@pytest.fixture
+def process(leases):
+    """A process that the supervisor has started."""
+    binary = Binary("/bin/cat", "1", "PATH")
+    return leases.supervisor._spawn(Profile("agent", (), {}, has_tools=True), binary)
+
+
+def fail(*_):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_release_that_fails(leases, process, monkeypatch):
+    """A process that cannot be parked is stopped."""
+    monkeypatch.setattr(leases.parking, "park", fail)
+    turn = Turn("sonnet", STATE.known, session=SESSION)
+    with pytest.raises(OSError, match="Too many open files"):
+        leases.release(Lease(process), turn, STATE)
+    assert not leases.supervisor._stages.begin_stop(process)  # it is stopped already
+
+
+def test_stop_that_fails(leases, process, monkeypatch):
+    """A process whose stop fails is forgotten, so that its directory is removed later."""
+    monkeypatch.setattr(reaper, "end", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        leases.supervisor._stop(process)
+    assert not leases.supervisor._stages.uses(process.home)
