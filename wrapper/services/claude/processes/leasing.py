@@ -165,7 +165,7 @@ class LeaseManager:
     def close(self) -> None:
         """Stop every process and remove every directory except those of sessions."""
         self._cleanup.close()
-        self.parking.close()
+        self._reuse.close()
         for pool in self._pools.values():
             pool.close()
         self.supervisor.close()

@@ -17,7 +17,9 @@ from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.claude.processes.supervisor import STOPPING_THREADS
 from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
 
@@ -49,7 +51,8 @@ def leases(tmp_path, monkeypatch):
     profiles = {
         name: cast(Profile, SimpleNamespace(name=name, pooled=True)) for name in ("agent", "plain")
     }
-    settings = Settings(session_dir=str(tmp_path / "sessions"), pool_size=0, pool_size_other=0)
+    folder = str(tmp_path / "sessions")
+    settings = Settings(session_dir=folder, pool_size=0, pool_size_other=0, parked_max_rss=10**6)
     leases = LeaseManager(settings, {}, profiles, Lifecycle(), lambda process: None)
     monkeypatch.setattr(leases.supervisor, "boot", lambda *_: FakeProcess())
     yield leases
@@ -116,3 +119,37 @@ def test_stop_that_fails(leases, process, monkeypatch):
     with pytest.raises(OSError, match="Too many open files"):
         leases.supervisor._stop(process)
     assert not leases.supervisor._stages.uses(process.home)
+
+
+class RecycledProcess(FakeProcess):
+    """A process that has run a turn, and can be cleared of it."""
+
+    pid = os.getpid()
+    qualification = Qualification(trusted=True)
+
+    def send(self, frame, seconds):
+        """Answer at once."""
+
+    def tell(self, frame):
+        """Take it."""
+
+    def alive_and_silent(self):
+        return True
+
+    def exit_code(self):
+        return None
+
+
+def test_clearing_beside_long_removals(leases, monkeypatch):
+    """A turn's process is cleared although all threads that stop processes are busy."""
+    monkeypatch.setattr(host, "scarce", lambda: False)
+    turn, removed = Turn("sonnet", STATE.known, profile="plain"), threading.Event()
+    process = cast(Process, RecycledProcess())
+    for _ in range(STOPPING_THREADS):
+        leases.supervisor.run_later(removed.wait)
+    try:
+        leases.release(Lease(process), turn, STATE)
+        lease = asyncio.run(asyncio.wait_for(leases.lease(turn), 20))
+    finally:
+        removed.set()
+    assert (lease.process, lease.source) == (process, "recycled")
