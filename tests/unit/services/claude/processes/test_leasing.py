@@ -9,9 +9,11 @@ from typing import cast
 
 import pytest
 
+from tests.support.clock import Clock
 from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.isolation import reaper
+from wrapper.services.claude.isolation.workspaces import Workspaces
 from wrapper.services.claude.processes.binary import Binary
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.parking import ParkedProcess
@@ -107,9 +109,11 @@ def fail(*_):
 def test_release_that_fails(leases, process, monkeypatch):
     """A process that cannot be parked is stopped."""
     monkeypatch.setattr(leases.parking, "park", fail)
+    monkeypatch.setattr(leases.supervisor, "boot", lambda *_: process)
     turn = Turn("sonnet", STATE.known, session=SESSION)
+    lease = asyncio.run(leases.lease(turn))
     with pytest.raises(OSError, match="Too many open files"):
-        leases.release(Lease(process), turn, STATE)
+        leases.release(lease, turn, STATE)
     assert not leases.supervisor._stages.begin_stop(process)  # it is stopped already
 
 
@@ -144,12 +148,29 @@ def test_clearing_beside_long_removals(leases, monkeypatch):
     """A turn's process is cleared although all threads that stop processes are busy."""
     monkeypatch.setattr(host, "scarce", lambda: False)
     turn, removed = Turn("sonnet", STATE.known, profile="plain"), threading.Event()
-    process = cast(Process, RecycledProcess())
+    monkeypatch.setattr(leases.supervisor, "boot", lambda *_: RecycledProcess())
+    before = asyncio.run(leases.lease(turn))
     for _ in range(STOPPING_THREADS):
         leases.supervisor.run_later(removed.wait)
     try:
-        leases.release(Lease(process), turn, STATE)
+        leases.release(before, turn, STATE)
         lease = asyncio.run(asyncio.wait_for(leases.lease(turn), 20))
     finally:
         removed.set()
-    assert (lease.process, lease.source) == (process, "recycled")
+    assert (lease.process, lease.source) == (before.process, "recycled")
+
+
+def test_directory_of_a_long_turn(leases, tmp_path, monkeypatch):
+    """A session's directory is kept while a turn runs in it, and for its time after that."""
+    clock = Clock(1000.0)
+    workspaces = Workspaces("", str(tmp_path), 100.0, clock)
+    monkeypatch.setattr(leases, "_workspaces", workspaces)
+    turn = Turn("sonnet", (), session=SESSION)
+    lease = asyncio.run(leases.lease(turn))
+    clock.now += 1000.0
+    leases._clean_up()
+    assert os.listdir(tmp_path) == [SESSION.uid]
+    leases.release(lease, turn, None)
+    clock.now += 101.0
+    leases._clean_up()
+    assert os.listdir(tmp_path) == []
