@@ -23,8 +23,9 @@ class PeriodicTask:
         """Start the thread, unless it runs or the task was closed."""
         with self._lock:
             if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._run, name="periodic-task", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="periodic-task", daemon=True)
+                thread.start()  # if there is no thread for it, the next call tries again
+                self._thread = thread
 
     def close(self) -> None:
         """Stop calling the function. A call in progress is not waited for."""

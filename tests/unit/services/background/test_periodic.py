@@ -78,6 +78,21 @@ def test_started_twice(make_task):
     assert len(task_threads()) == before + 1
 
 
+def test_no_thread_left(make_task, monkeypatch):
+    """A task for which no thread could start can be started later."""
+
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    task, work = make_task(SOON)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            task.start()
+    task.start()
+    assert work.wait(1)
+
+
 def test_failures(make_task, caplog):
     """A failed call is logged, and the function is called again."""
     with caplog.at_level(logging.WARNING):
