@@ -62,7 +62,9 @@ class Supervisor:
         self._login = _lend_login(environment, self._directory.path)
         self.boot_threads = Threads(host.cores(), "claude-boot")
         self._stop_threads = Threads(STOPPING_THREADS, "claude-stop")
-        self.trials = Trials(settings, self._lend, self.boot_threads)
+        # One beside those that boot, which turns wait for.
+        self._trial_threads = Threads(1, "claude-trial")
+        self.trials = Trials(settings, self._lend, self._trial_threads)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
@@ -191,7 +193,8 @@ class Supervisor:
         self.trials.close()
         for process in booting:
             process.kill()  # its boot fails, and discards it
-        self.boot_threads.shutdown(cancel_futures=True)
+        for threads in (self.boot_threads, self._trial_threads):
+            threads.shutdown(cancel_futures=True)
         # Those of `with_process` are discarded by their own threads.
         for process in self._stages.booted():
             self.discard(process)

@@ -22,10 +22,12 @@ from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.state import ProcessState
 from wrapper.services.claude.processes.supervisor import STOPPING_THREADS
+from wrapper.services.claude.processes.trials.trials import Candidate, Trials
 from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
 
 PROCESS = cast(Process, object())
+BINARY, PLAIN = Binary("/bin/cat", "1", "PATH"), Profile("plain", (), {}, pooled=True)
 SESSION, STATE = SessionKey("alice", "s", "1"), ProcessState((Message("user", ("Hi",)),))
 
 
@@ -46,6 +48,11 @@ def test_source(lease, source):
 
 class FakeProcess:
     pid = 7
+
+
+@pytest.fixture
+def one_core(monkeypatch):
+    monkeypatch.setattr(host, "cores", lambda: 1)
 
 
 @pytest.fixture
@@ -98,8 +105,7 @@ def no_thread(thread):
 @pytest.fixture
 def process(leases):
     """A process that the supervisor has started."""
-    binary = Binary("/bin/cat", "1", "PATH")
-    return leases.supervisor._spawn(Profile("agent", (), {}, has_tools=True), binary)
+    return leases.supervisor._spawn(Profile("agent", (), {}, has_tools=True), BINARY)
 
 
 def fail(*_):
@@ -174,3 +180,15 @@ def test_directory_of_a_long_turn(leases, tmp_path, monkeypatch):
     clock.now += 101.0
     leases._clean_up()
     assert os.listdir(tmp_path) == []
+
+
+def test_boot_beside_checks(one_core, leases, monkeypatch):
+    """A turn gets a process although checks of another one take long in the background."""
+    first, checked = Candidate(BINARY, PLAIN, Qualification()), threading.Event()
+    monkeypatch.setattr(Trials, "_try_first", lambda *_: first)
+    monkeypatch.setattr(Trials, "_try_rest", lambda *_: checked.wait())
+    leases.supervisor.trials.qualify(BINARY, PLAIN)
+    try:
+        assert leases.lease_warm("plain").result(20).pid == FakeProcess.pid
+    finally:
+        checked.set()
