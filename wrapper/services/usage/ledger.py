@@ -35,7 +35,7 @@ def _utc_now() -> datetime:
 
 
 class Ledger:
-    """Books usage into *store*. Threads may share it, and readers do not wait for writers.
+    """Books usage into *store*. Threads may share it, and readers hardly wait for writers.
 
     Rows that the store does not take wait in memory and are booked with the next ones. They count
     meanwhile. With *required*, turns get a 503 while rows wait. *now* returns the time in UTC, by
