@@ -32,6 +32,8 @@ from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
+# The names of processes' directories. Those of trials have others.
+HOMES = "[0-9a-f]" * 16
 # Longer than it takes from making a process's directory to registering the process.
 LEFTOVER_SECONDS = 5.0
 
@@ -64,7 +66,7 @@ class Supervisor:
         self._stop_threads = Threads(STOPPING_THREADS, "claude-stop")
         # One beside those that boot, which turns wait for.
         self._trial_threads = Threads(1, "claude-trial")
-        self.trials = Trials(settings, self._lend, self._trial_threads)
+        self.trials = Trials(settings, self._lend, self._trial_threads, self._directory.path)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
@@ -168,7 +170,7 @@ class Supervisor:
         Removing takes file descriptors, of which there may have been none left.
         """
         latest = time.time() - LEFTOVER_SECONDS
-        for work in self._directory.path.glob("*/work"):
+        for work in self._directory.path.glob(f"{HOMES}/work"):
             home = work.parent
             with suppress(FileNotFoundError):
                 if not self._stages.uses(home) and home.stat().st_mtime < latest:
