@@ -83,15 +83,15 @@ def resident(pid: int) -> int:
     """Return the bytes that a process has in memory; 0 if unknown."""
     try:
         return int(_process(pid).memory_info().rss)
-    except psutil.Error:
+    except (OSError, psutil.Error):  # no descriptor may be left to read it with
         return 0
 
 
 def age(pid: int) -> float:
-    """Return the seconds since a process started; infinite if it has ended."""
+    """Return the seconds since a process started; infinite if it has ended, or that is unknown."""
     try:
         return time.time() - psutil.Process(pid).create_time()
-    except psutil.Error:
+    except (OSError, psutil.Error):
         return math.inf
 
 

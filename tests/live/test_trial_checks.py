@@ -112,7 +112,7 @@ def results(
             process.stop()
 
     checks = [check for check in CHECKS if check.is_for(tried) and check.id in ids]
-    findings = examine(tried, checks, lend, SECONDS)
+    findings = examine(tried, checks, lend, SECONDS, folder)
     return {finding.check.id: finding.failed for finding in findings}
 
 

@@ -1,5 +1,7 @@
 """The machine's memory and cores, within the limits of a container."""
 
+import errno
+import math
 import os
 import subprocess
 from pathlib import Path
@@ -109,3 +111,14 @@ def test_this_machine():
     """The numbers of this machine are plausible."""
     assert cores() <= CORES
     assert (memory() or GIB) >= GIB // 4
+
+
+def test_no_descriptor_left(monkeypatch):
+    """What cannot be read of a process, as no descriptor is left, is unknown and no error."""
+
+    def fail(pid):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(psutil, "Process", fail)
+    host._process.cache_clear()
+    assert (host.age(os.getpid()), host.resident(os.getpid())) == (math.inf, 0)

@@ -206,8 +206,10 @@ class SessionTurn:
         self._claim.save(self._session)
 
     def close(self) -> None:
-        self._closed()
-        self._claim.release()
+        try:
+            self._closed()
+        finally:
+            self._claim.release()
 
 
 def _measure(messages: Sequence[ChatMessage]) -> int:

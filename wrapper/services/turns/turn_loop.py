@@ -12,6 +12,7 @@ from contextlib import aclosing
 from contextvars import Context
 from typing import Any
 
+from wrapper.errors import BadGateway
 from wrapper.services.engine import Runner
 from wrapper.services.events import Ended, Event, LimitsReported, Started, Used
 from wrapper.services.turn import Turn
@@ -137,6 +138,10 @@ class TurnLoop:
                         self._begun.add(index)
                     await self._put(index, event)
             await self._put(index, None)
+        except asyncio.CancelledError:
+            if self._leaving.is_set():
+                raise
+            await self._put(index, BadGateway("The turn was cancelled before it had ended."))
         except Exception as error:
             await self._put(index, error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import product
 
 from wrapper.errors import QuotaExceeded, Unavailable
 from wrapper.notes import NO_NOTES, Notes
@@ -48,7 +49,8 @@ class UsageRecorder:
         self._rates = rates
         self._observers = observers
         # A turn over midnight counts for the day on which it began, so that no turn is split.
-        self._day = ledger.today().isoformat()
+        self._began = ledger.today()
+        self._day = self._began.isoformat()
         self._recorded: dict[int, AmountsByModel] = {}
         self._asked: dict[int, int] = {}
         self._tools: dict[str, ToolCounts] = {}  # not in the statistics yet
@@ -140,9 +142,11 @@ class UsageRecorder:
     def _refusal(self) -> QuotaExceeded | None:
         if not self.has_budget:
             return None
+        # After midnight the turn still spends the budgets of its own day.
+        days = sorted({self._began, self._ledger.today()})
         try:
-            for holder in self._holders:
-                self._ledger.check(holder)
+            for holder, day in product(self._holders, days):
+                self._ledger.check(holder, day)
         except QuotaExceeded as error:
             return error
         except Unavailable:  # `_record` raises it, too, if it has to end the turn

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from wrapper.services.usage.store import Amounts, Row
 
+# How long a reader waits for the end of a write, which takes far less unless the store is slow.
+PATIENCE_SECONDS = 0.1
 # The day, key, model and user of a row.
 _Names = tuple[str, str, str, str]
 
@@ -20,7 +22,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._sums: dict[_Names, Amounts] = {}
-        self._writing = False
+        self._idle = threading.Event()  # set while no thread writes rows of the backlog
+        self._idle.set()
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -61,32 +64,36 @@ class Backlog:
         """Return what *read* finds in the store together with those rows of the backlog, in order.
 
         Rows that are booked meanwhile could be missed in both, so the store is then read again.
+        Those that the store may have already stay in the backlog until their write ends, so that is
+        waited for; but if it takes long the store has probably not got to them.
         """
         while True:
             before = self._writes
             booked = read()
+            self._idle.wait(PATIENCE_SECONDS)
             waiting = self.rows(first, last, key, user)
             if before == self._writes:
                 return merged([*booked, *waiting])
 
     def _take(self) -> list[Row]:
         with self._lock:
-            rows = [] if self._writing else self._rows()
-            self._writing = self._writing or bool(rows)
+            rows = self._rows() if self._idle.is_set() else []
+            if rows:
+                self._idle.clear()
             return rows
 
     def _written(self, rows_taken: Sequence[Row]) -> None:
         if rows_taken:
             with self._lock:
-                self._writing = False
                 self._writes += 1
                 for row in rows_taken:
                     self._change(row, Amounts() - row.amounts)
+                self._idle.set()
 
     def _not_written(self, rows_taken: Sequence[Row], fresh: Sequence[Row]) -> None:
         with self._lock:
             if rows_taken:
-                self._writing = False
+                self._idle.set()
             for row in fresh:
                 self._change(row, row.amounts)
 

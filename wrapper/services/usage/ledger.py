@@ -35,7 +35,7 @@ def _utc_now() -> datetime:
 
 
 class Ledger:
-    """Books usage into *store*. Threads may share it, and readers do not wait for writers.
+    """Books usage into *store*. Threads may share it, and readers hardly wait for writers.
 
     Rows that the store does not take wait in memory and are booked with the next ones. They count
     meanwhile. With *required*, turns get a 503 while rows wait. *now* returns the time in UTC, by
@@ -79,26 +79,27 @@ class Ledger:
         finally:
             self._watch.count(rows)
 
-    def check(self, holder: LimitHolder) -> None:
-        """Check that *holder*, a key or a user below it, may begin a turn.
+    def check(self, holder: LimitHolder, day: date | None = None) -> None:
+        """Check that *holder*, a key or a user below it, may spend more on *day*, or else today.
 
         Raises QuotaExceeded where a budget is used up, and Unavailable where the store fails and is
         required. Where a failed store is not required, only the rows that wait count.
         """
         today = self.today()
-        own = budgets(holder, today)
+        day = day or today
+        own = budgets(holder, day)
         if self._required:
             self._catch_up()
         elif not own:
             return
         try:
-            rows = self._own(holder, own, today)
+            rows = self._own(holder, own, day)
         except StoreFailed as error:
             if self._required:
                 raise _required(error.message) from None
-            rows = self._backlog.rows(*EVER, holder.name, holder.user)
+            rows = self._backlog.rows(EVER[0], day.isoformat(), holder.name, holder.user)
         spent = {budget: budget.spent(rows) for budget in own}
-        if own:
+        if own and day == today:
             self._watch.know(holder, spent)
         for budget, nanos in spent.items():
             budget.check(nanos, holder.label)
@@ -199,10 +200,10 @@ class Ledger:
         rows = self._own(holder, own, today)
         return {budget: budget.spent(rows) for budget in own}
 
-    def _own(self, holder: LimitHolder, own: list[Budget], today: date) -> list[Row]:
-        """Return the holder's rows in the time of its budgets."""
-        first = min((budget.first for budget in own), default=today)
-        return self._read(first.isoformat(), today.isoformat(), holder.name, holder.user)
+    def _own(self, holder: LimitHolder, own: list[Budget], day: date) -> list[Row]:
+        """Return the holder's rows in the time of its budgets until *day*."""
+        first = min((budget.first for budget in own), default=day)
+        return self._read(first.isoformat(), day.isoformat(), holder.name, holder.user)
 
     def _read(self, first: str, last: str, key: str | None, user: str = "") -> list[Row]:
         if key is not None and user:

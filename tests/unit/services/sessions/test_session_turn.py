@@ -225,6 +225,18 @@ def test_closing():
     assert talk.claim.released == 1
 
 
+def test_closing_that_fails():
+    """Closing releases the session even if what is called on close fails."""
+
+    def fail():
+        raise OSError("no descriptor is left")
+
+    talk = Talk()
+    with pytest.raises(OSError, match="no descriptor"):
+        talk.begin_turn(user("a"), closed=fail).close()
+    assert talk.claim.released == 1
+
+
 # Repeated requests
 
 

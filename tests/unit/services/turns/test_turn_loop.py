@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from wrapper.errors import Overloaded
+from wrapper.errors import BadGateway, Overloaded
 from wrapper.services.events import Ended, Ending, Started, TextDelta, Used
 from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Turn
@@ -113,6 +113,21 @@ def test_crashes_reach_the_caller(play):
     loop, _ = play([KeyError("oops")])
     with pytest.raises(KeyError, match="oops"):
         list(loop)
+
+
+def test_a_turn_that_is_cancelled(play):
+    """A turn that something else than the loop cancels ends with an error."""
+
+    class Cancelled(ScriptedEngine):
+        async def run(self, turn, leaving):
+            yield Started("m")
+            raise asyncio.CancelledError
+
+    loop, _ = play([], engine=Cancelled(), tick=0.01)
+    items = iter(loop)
+    assert next(items) == (0, Started("m"))
+    with pytest.raises(BadGateway, match="cancelled"):
+        assert next(items)
 
 
 def test_error_of_one_of_several(play):

@@ -1,6 +1,6 @@
 """The booking: what turns use is kept as it becomes known, and once."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
+from tests.support.clock import Clock
 from tests.support.lost_answers import fail_once
 from wrapper.errors import Unavailable
 from wrapper.services.events import (
@@ -29,6 +30,7 @@ from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.services.usage.ledger import Ledger
 from wrapper.services.usage.login_limits import LoginLimits
 from wrapper.services.usage.prices import DEAREST
+from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts
 from wrapper.services.usage.tool_counts import ToolCounts
 from wrapper.services.usage.tool_stats import ToolStats
@@ -79,14 +81,11 @@ class Desk:
         self.login_limits = LimitBooks()
         self.books = Books()
         self.rates = RateLimits(MemoryStorage(), required=False)
-        self.recorder = UsageRecorder(
-            Caller(ALICE),
-            cast(Ledger, self.books),
-            self.rates,
-            Observers(
-                NullMetrics(), cast(ToolStats, self.tools), cast(LoginLimits, self.login_limits)
-            ),
+        self.observers = Observers(
+            NullMetrics(), cast(ToolStats, self.tools), cast(LoginLimits, self.login_limits)
         )
+        books = cast(Ledger, self.books)
+        self.recorder = UsageRecorder(Caller(ALICE), books, self.rates, self.observers)
 
     def tell(self, index=0, /, **spent):
         self.recorder.add(index, Used({name: Spent(*one) for name, one in spent.items()}))
@@ -169,6 +168,25 @@ def test_the_day_is_the_one_it_began_on(desk):
     desk.tell(m=(Usage(input=3), None))
     desk.tell(m=(Usage(input=3), 0.1))
     assert list(desk.books.kept) == [("2026-11-30", "m")]
+
+
+@pytest.fixture
+def clock():
+    return Clock(datetime(2026, 11, 30, 23, 59, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("budget", ["usd_per_day", "usd_per_month"])
+def test_the_budget_after_midnight(desk, clock, tmp_path, budget):
+    """A turn over midnight may spend no more than the budget of the day on which it began."""
+    ledger = Ledger(SqliteUsageStore(str(tmp_path / "usage.db")), required=False, now=clock)
+    poor = Caller(Principal("alice", **{budget: 1.0}))
+    recorder = UsageRecorder(poor, ledger, desk.rates, desk.observers)
+    clock.now += timedelta(minutes=2)
+    recorder.add(0, Used({"m": Spent(Usage(input=3), 0.5)}, 1))
+    assert recorder.may_go_on()
+    recorder.add(0, Used({"m": Spent(Usage(input=6), 1.0)}, 2))
+    assert not recorder.may_go_on()
+    ledger.close()
 
 
 amounts = st.integers(0, 10_000)

@@ -14,6 +14,7 @@ from wrapper.errors import PermissionDenied, QuotaExceeded, Unavailable
 from wrapper.routes.headers import error_headers
 from wrapper.services.principal import Principal
 from wrapper.services.store_health import StoreFailed
+from wrapper.services.usage import backlog
 from wrapper.services.usage.ledger import EVER, Ledger
 from wrapper.services.usage.sqlite_store import SqliteUsageStore
 from wrapper.services.usage.store import Amounts, Row, total
@@ -160,6 +161,16 @@ def test_new_day(ledger, clock, now, then, resets):
         ledger.check(ALICE)
     clock.now = then
     ledger.check(ALICE)
+
+
+def test_budget_of_another_day(ledger, clock):
+    """A day's budget can be checked after the day, and what was spent later does not count."""
+    clock.now = datetime(2026, 11, 27, tzinfo=UTC)
+    spend(ledger, 2)
+    ledger.check(ALICE, NOW.date())
+    ledger.add(Row(NOW.date().isoformat(), "alice", "sonnet", Amounts(nanos=2 * DOLLAR)))
+    with pytest.raises(QuotaExceeded):
+        ledger.check(ALICE, NOW.date())
 
 
 @pytest.mark.parametrize(
@@ -480,6 +491,33 @@ def test_landing_while_reading(ledger, store, monkeypatch):
     monkeypatch.setattr(store, "read", interrupted)
     with pytest.raises(QuotaExceeded, match=r"\$2\.0000"):
         ledger.check(ALICE)
+
+
+def test_landing_before_reading(ledger, store, monkeypatch):
+    """Rows that the store has got, but not confirmed yet, are not counted twice."""
+    monkeypatch.setattr(backlog, "PATIENCE_SECONDS", 20.0)
+    store.adds_fail = True
+    spend(ledger, 1)
+    store.adds_fail = False
+    landed, was_read, add, read = threading.Event(), threading.Event(), store.add, store.read
+
+    def confirmed_late(rows):
+        add(rows)
+        landed.set()
+        assert was_read.wait(20)
+
+    def noted(*arguments):
+        rows = read(*arguments)
+        was_read.set()
+        return rows
+
+    monkeypatch.setattr(store, "add", confirmed_late)
+    monkeypatch.setattr(store, "read", noted)
+    thread = threading.Thread(target=ledger.retry)
+    thread.start()
+    assert landed.wait(20)
+    ledger.check(ALICE)
+    thread.join()
 
 
 def test_threads_and_a_flaky_store(store, clock, tmp_path):

@@ -86,7 +86,11 @@ class ForkServer:
             except OSError:
                 mine.close()
                 raise
-        return Child(mine)
+        try:
+            return Child(mine)
+        except TimeoutError:
+            self._popen.kill()  # it hangs, and the next job gets another one
+            raise
 
     def close(self) -> None:
         """End the fork server and all its children."""
@@ -139,7 +143,9 @@ class Child:
     def ends_quickly(self) -> bool:
         """Wait until its job has ended or turns out to be long. Return whether it has ended."""
         while not self._readable(TICK_SECONDS):
-            if host.cpu_seconds(self.pid) - self._began > QUICK_SECONDS:
+            used = host.cpu_seconds(self.pid) - self._began
+            # One that uses nothing may wait for the rest of its job.
+            if used > QUICK_SECONDS or time.monotonic() > self._until:
                 return False
         return True
 

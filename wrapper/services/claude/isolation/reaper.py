@@ -114,10 +114,15 @@ def end(folder: Path, seconds: float = END_SECONDS) -> None:
     They have a path below *folder* in their environment, or descend from a process that has.
     """
     deadline = time.monotonic() + seconds
-    while (pids := _processes_of(folder)) and time.monotonic() < deadline:
-        for pid in pids:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+    while time.monotonic() < deadline:
+        with suppress(
+            OSError, psutil.Error
+        ):  # for a moment there may be no descriptor to look with
+            if not (pids := _processes_of(folder)):
+                return
+            for pid in pids:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
         time.sleep(PAUSE_SECONDS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +59,13 @@ class Workspaces:
     def forget(self, session: SessionKey) -> None:
         """Remove a session's directory, if there is one."""
         reaper.remove(self._folder(session))
+
+    def keep(self, folders: Iterable[str]) -> None:
+        """Keep the directories of sessions in which turns run, which may wait for approvals."""
+        now = self._clock()
+        for folder in () if self._shared else folders:
+            with suppress(OSError):
+                os.utime(folder, (now, now), follow_symlinks=False)
 
     def remove_expired(self) -> None:
         """Remove the directories of sessions whose last turn is too long ago."""

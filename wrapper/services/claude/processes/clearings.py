@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Protocol
 
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.state import ProcessState, clear
 
 # The state of a process once it is cleared, None if that fails.
 Clearing = Future[ProcessState | None]
-
-
-class RunLater(Protocol):
-    """Calls a function in another thread."""
-
-    def __call__(self, function: Callable[[], None]) -> object: ...
 
 
 class Clearings:
@@ -28,7 +21,7 @@ class Clearings:
 
     def __init__(
         self,
-        run_later: RunLater,
+        run_later: Callable[[Callable[[], None]], object],
         is_idle: Callable[[], bool],
         clear: Callable[[Process, ProcessState], ProcessState | None] = clear,
     ):
@@ -47,7 +40,10 @@ class Clearings:
     def begin(self, clearing: Clearing) -> None:
         """Begin a clearing if it still waits."""
         if run := self._waiting.pop(clearing, None):
-            self._run_later(run)
+            try:
+                self._run_later(run)
+            except RuntimeError:  # no thread can start
+                run()
 
     def catch_up(self) -> None:
         """Begin all that wait, if no turn starts."""

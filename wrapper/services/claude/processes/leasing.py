@@ -78,7 +78,7 @@ class LeaseManager:
     ):
         self._settings = settings
         self._lock = threading.Lock()
-        self._running = 0
+        self._running: list[str | None] = []  # the workspace of each lease
         self.supervisor = Supervisor(settings, environment)
         self.throttle = Throttle(host.cores(), THROTTLE_SECONDS, BACKGROUND_THROTTLE_SECONDS)
         self._reuse = Reuse(settings, self.supervisor, self.throttle.idle)
@@ -100,7 +100,7 @@ class LeaseManager:
         """
         workspace = self._workspaces.of(turn)
         with self._lock:
-            self._running += 1
+            self._running.append(workspace)
         try:
             if parked := await self._reuse.take(turn, workspace):
                 return Lease(parked.process, workspace, parked)
@@ -112,7 +112,7 @@ class LeaseManager:
                 host.lower_priority(process.pid)
             return Lease(process, workspace, cold=cold)
         except BaseException:
-            self._count_end()
+            self._count_end(workspace)
             raise
 
     def release(self, lease: Lease, turn: Turn, state: ProcessState | None) -> None:
@@ -120,8 +120,12 @@ class LeaseManager:
 
         *state* is the process's after *turn*, None if no other turn may run on it.
         """
-        self._count_end()
-        self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
+        self._count_end(lease.workspace)
+        try:
+            self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
+        except BaseException:
+            self.supervisor.discard(lease.process)
+            raise
 
     def lease_warm(self, profile: str) -> Future[Process]:
         """Return a future warm process; see Pool.lease."""
@@ -161,7 +165,7 @@ class LeaseManager:
     def close(self) -> None:
         """Stop every process and remove every directory except those of sessions."""
         self._cleanup.close()
-        self.parking.close()
+        self._reuse.close()
         for pool in self._pools.values():
             pool.close()
         self.supervisor.close()
@@ -199,6 +203,9 @@ class LeaseManager:
 
     def _clean_up(self) -> None:
         self.parking.remove_expired()
+        with self._lock:
+            running = filter(None, list(self._running))
+        self._workspaces.keep(running)
         self._workspaces.remove_expired()
         self.supervisor.remove_leftovers()
         if self.throttle.idle():
@@ -206,8 +213,8 @@ class LeaseManager:
 
     def _parkable(self) -> int:
         """Return how many processes may be parked beside those that run."""
-        return self._settings.max_concurrent_turns - self._running
+        return self._settings.max_concurrent_turns - len(self._running)
 
-    def _count_end(self) -> None:
+    def _count_end(self, workspace: str | None) -> None:
         with self._lock:
-            self._running -= 1
+            self._running.remove(workspace)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -202,6 +202,15 @@ class Process:
 
     def stop(self) -> None:
         """End it and all that it started, and remove its directories. Takes up to TERM_SECONDS."""
+        with ExitStack() as left:  # each is done even if those before it fail, the last one first
+            left.callback(self._directories.remove, self.pid)
+            if self.profile.has_tools:
+                left.callback(reaper.end, self.home)
+            for pipe in self._files:  # which leaves descriptors for the rest
+                left.callback(pipe.close)
+            self._end()
+
+    def _end(self) -> None:
         if self.profile.has_tools:
             # On SIGTERM Claude Code also ends its tools' commands, which have their own groups.
             self._signal(signal.SIGTERM)
@@ -209,11 +218,6 @@ class Process:
                 self._popen.wait(TERM_SECONDS)
         self.kill()
         self._popen.wait()
-        if self.profile.has_tools:
-            reaper.end(self.home)
-        for pipe in self._files:
-            pipe.close()
-        self._directories.remove(self.pid)
 
     def _failure(self, what: str, error: OSError, details: str) -> BootFailed:
         """Remove its directories and return the error that says why it could not be started."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
+from wrapper.services.background.threads import Threads
 from wrapper.services.claude.processes.clearings import Clearings
 from wrapper.services.claude.processes.parking import (
     ParkedProcess,
@@ -16,21 +18,33 @@ from wrapper.services.claude.processes.parking import (
 )
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.recycling import Recycling, forgets, may_continue
-from wrapper.services.claude.processes.state import ProcessState
+from wrapper.services.claude.processes.state import CLEAR_SECONDS, ProcessState
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.services.turn import Turn
 from wrapper.settings import Settings
+
+CLEARING_THREADS = 8
 
 
 class Reuse:
     """Takes processes from `parking`, and puts into it those that another turn may run on.
 
-    It clears them in threads of *supervisor* once *is_idle* says that no turn starts.
+    It clears them in the background once *is_idle* says that no turn starts, and stops them by
+    *supervisor*. A turn waits at most *patience* seconds until one is cleared.
     """
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, is_idle: Callable[[], bool]):
+    def __init__(
+        self,
+        settings: Settings,
+        supervisor: Supervisor,
+        is_idle: Callable[[], bool],
+        patience: float = CLEAR_SECONDS,
+    ):
         self._discard = supervisor.discard
-        self._clearings = Clearings(supervisor.run_later, is_idle)
+        self._patience = patience
+        # Turns wait for them, so they do not wait for stops and removals.
+        self._threads = Threads(CLEARING_THREADS, "claude-clear")
+        self._clearings = Clearings(self._threads.submit, is_idle)
         self._recycling = Recycling(settings)
         max_rss = settings.parked_max_rss * 1024**2
         self.parking = Parking(
@@ -39,7 +53,10 @@ class Reuse:
         )
 
     async def take(self, turn: Turn, workspace: str | None) -> ParkedProcess | None:
-        """Return a parked process that is ready for *turn*, cleared if it has to be."""
+        """Return a parked process that is ready for *turn*, cleared if it has to be.
+
+        One that is not cleared in time is stopped.
+        """
         parked = self.parking.take(turn, workspace)
         if parked and not parked.continues(turn):
             parked = replace(parked, clearing=self._clearings.add(parked.process, parked.state))
@@ -48,7 +65,9 @@ class Reuse:
         self._clearings.begin(parked.clearing)
         state = None
         try:
-            state = await asyncio.wrap_future(parked.clearing)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    state = await asyncio.wrap_future(parked.clearing)
         finally:
             if state is None:
                 parked.discard(self._discard)
@@ -84,3 +103,8 @@ class Reuse:
     def catch_up(self) -> None:
         """Begin the clearings that wait, unless a turn starts."""
         self._clearings.catch_up()
+
+    def close(self) -> None:
+        """Stop the parked processes."""
+        self.parking.close()
+        self._threads.shutdown(wait=False)

@@ -32,6 +32,8 @@ from wrapper.services.claude.processes.warmup import warm_up
 from wrapper.settings import Settings
 
 STOPPING_THREADS = 8
+# The names of processes' directories. Those of trials have others.
+HOMES = "[0-9a-f]" * 16
 # Longer than it takes from making a process's directory to registering the process.
 LEFTOVER_SECONDS = 5.0
 
@@ -62,7 +64,9 @@ class Supervisor:
         self._login = _lend_login(environment, self._directory.path)
         self.boot_threads = Threads(host.cores(), "claude-boot")
         self._stop_threads = Threads(STOPPING_THREADS, "claude-stop")
-        self.trials = Trials(settings, self._lend, self.boot_threads)
+        # One beside those that boot, which turns wait for.
+        self._trial_threads = Threads(1, "claude-trial")
+        self.trials = Trials(settings, self._lend, self._trial_threads, self._directory.path)
 
     def boot(self, profile: Profile, has_leisure: Callable[[], bool] = lambda: False) -> Process:
         """Return a booted process, which is also warmed up if *has_leisure* returns True.
@@ -166,7 +170,7 @@ class Supervisor:
         Removing takes file descriptors, of which there may have been none left.
         """
         latest = time.time() - LEFTOVER_SECONDS
-        for work in self._directory.path.glob("*/work"):
+        for work in self._directory.path.glob(f"{HOMES}/work"):
             home = work.parent
             with suppress(FileNotFoundError):
                 if not self._stages.uses(home) and home.stat().st_mtime < latest:
@@ -191,7 +195,8 @@ class Supervisor:
         self.trials.close()
         for process in booting:
             process.kill()  # its boot fails, and discards it
-        self.boot_threads.shutdown(cancel_futures=True)
+        for threads in (self.boot_threads, self._trial_threads):
+            threads.shutdown(cancel_futures=True)
         # Those of `with_process` are discarded by their own threads.
         for process in self._stages.booted():
             self.discard(process)
@@ -206,9 +211,11 @@ class Supervisor:
             raise BootFailed(what, f"Its path is {sys.executable}.") from None
 
     def _stop(self, process: Process) -> None:
-        process.stop()
-        self._stages.remove(process)
-        self.return_login()
+        try:
+            process.stop()
+        finally:
+            self._stages.remove(process)
+            self.return_login()
 
     def _discard_result(self, future: Future[Process]) -> None:
         if not future.cancelled() and not future.exception():

@@ -6,7 +6,6 @@ import asyncio
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -21,7 +20,8 @@ SENDING_SECONDS = 0.015
 SPARE_SECONDS = 0.1
 # Meanwhile a turn in the background begins so often, for each core but one.
 PACE_SECONDS = 0.1
-# How often a turn in the background looks whether it may begin, as no turn may be there to let it.
+# How often a turn that waits looks whether it may begin, as no turn may be there to let it. The
+# event loop of one that could stands still while its client takes nothing.
 LOOK_SECONDS = 0.5
 
 
@@ -75,7 +75,8 @@ class Throttle:
         self._last_in_background = -math.inf
         self._pace = PACE_SECONDS / max(1, width - 1)
         self._seconds = {False: seconds, True: seconds_in_background}
-        self._inside: Counter[bool] = Counter()  # whether turns are in the background
+        # For each turn, whether it is in the background, and when it no longer counts.
+        self._inside: dict[Future[None], tuple[bool, float]] = {}
         self._waiting: WaitingTurns[None] = WaitingTurns()
         self._lock = threading.Lock()
 
@@ -90,20 +91,21 @@ class Throttle:
 
     async def _enter(self, background: bool) -> Slot:
         future: Future[None] = Future()
-        leave = partial(self._leave, background)
+        leave = partial(self._leave, future)
         with self._lock:
             self._waiting.add(future, background=background)
             self._serve()
         try:
-            await self._wait(asyncio.wrap_future(future), background=background)
+            await self._wait(future)
         except asyncio.CancelledError:
             if not future.cancel():  # it got a slot just before
                 leave()
             raise
         return Slot(leave, self._seconds[background])
 
-    async def _wait(self, admission: asyncio.Future[None], *, background: bool) -> None:
-        while background and not admission.done():
+    async def _wait(self, future: Future[None]) -> None:
+        admission = asyncio.wrap_future(future)
+        while not future.done():
             await asyncio.wait([admission], timeout=LOOK_SECONDS)
             with self._lock:
                 self._serve()
@@ -111,24 +113,40 @@ class Throttle:
 
     def idle(self) -> bool:
         """Say whether no turn holds a slot but those in the background."""
-        return not self._inside[False]
-
-    def _leave(self, background: bool) -> None:
         with self._lock:
-            self._inside[background] -= 1
-            if not background:
-                self._spare_until = self._clock() + SPARE_SECONDS
+            self._expire()
+            return not self._awaited()
+
+    def _awaited(self) -> int:
+        """Return how many turns are inside for which somebody waits."""
+        return sum(not background for background, _ in self._inside.values())
+
+    def _leave(self, future: Future[None]) -> None:
+        with self._lock:
+            self._remove(future)
             self._serve()
 
+    def _remove(self, future: Future[None]) -> None:
+        background, _ = self._inside.pop(future, (True, 0.0))
+        if not background:
+            self._spare_until = self._clock() + SPARE_SECONDS
+
+    def _expire(self) -> None:
+        now = self._clock()
+        for future, (_, until) in list(self._inside.items()):
+            if until <= now:
+                self._remove(future)
+
     def _serve(self) -> None:
-        while self._inside[False] < self._width and self._let_in(background=False):
+        self._expire()
+        while self._awaited() < self._width and self._let_in(background=False):
             pass
         while self._has_room_in_background() and self._let_in(background=True):
             self._last_in_background = self._clock()
 
     def _has_room_in_background(self) -> bool:
-        now, inside = self._clock(), self._inside.total()
-        if not self._inside[False] and now >= self._spare_until:
+        now, inside = self._clock(), len(self._inside)
+        if not self._awaited() and now >= self._spare_until:
             return inside < self._width
         is_time = now - self._last_in_background >= self._pace
         return is_time and inside < max(1, self._width - 1)
@@ -137,6 +155,6 @@ class Throttle:
         """Give the next turn that waits a slot, and say whether there is one."""
         future = self._waiting.pop(background=background)
         if future:
-            self._inside[background] += 1
+            self._inside[future] = background, self._clock() + self._seconds[background]
             future.set_result(None)
         return future is not None

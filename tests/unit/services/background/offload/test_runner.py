@@ -49,6 +49,16 @@ def test_time_limit(offload, monkeypatch):
         offload.run(endless_job(20.0))
 
 
+def test_a_process_that_does_not_take_its_job(offload, monkeypatch):
+    """A job that its process has not taken in time ends at its limit of elapsed time."""
+    offload.run(QUICK)
+    os.kill(offload._idle[0].pid, signal.SIGSTOP)
+    monkeypatch.setattr(process, "START_SECONDS", 0.01)
+    monkeypatch.setattr(process, "TIMES_LONGER", 0.1)
+    with pytest.raises(Exceeded):
+        offload.run(Job("check", SCHEMA + b" " * 16 * 1024**2, 1.0, {"size": len(SCHEMA)}))
+
+
 @pytest.mark.parametrize("enforced", [True, False])
 def test_memory_limit(offload, monkeypatch, enforced):
     """A job ends at its limit of memory, also where only the gateway watches it."""
@@ -125,6 +135,18 @@ def test_dead_processes_are_replaced(offload):
     os.kill(offload._server._popen.pid, signal.SIGKILL)
     assert eventually(lambda: not offload._server.alive())
     offload._idle.pop().close()
+    assert offload.run(QUICK) is None
+
+
+def test_a_server_that_hangs_is_replaced(offload, monkeypatch):
+    """A fork server that does not answer in time fails a job, and the next one gets another."""
+    offload.start()
+    os.kill(offload._server._popen.pid, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "START_SECONDS", 0.01)
+        with pytest.raises(Unavailable):
+            offload.run(QUICK)
+    assert eventually(lambda: not offload._server.alive())
     assert offload.run(QUICK) is None
 
 

@@ -4,9 +4,12 @@ import fcntl
 import os
 import subprocess
 import sys
+from errno import EMFILE
 
+import psutil
 import pytest
 
+from tests.support.lost_answers import fail_once
 from tests.support.server import ROOT, alive, eventually
 from wrapper.services.claude.isolation import reaper
 
@@ -117,6 +120,14 @@ def test_one_home_only(directory, spawn):
     reaper.end(directory / "home")
     assert has_ended(mine) == ENDED
     assert other.poll() is None
+
+
+def test_no_descriptor_for_a_moment(directory, spawn, monkeypatch):
+    """Processes are ended although at first no descriptor is left to find them with."""
+    process = spawn(TMPDIR=f"{directory}/home/tmp")
+    monkeypatch.setattr(psutil, "process_iter", fail_once(psutil.process_iter, OSError(EMFILE, "")))
+    reaper.end(directory / "home")
+    assert has_ended(process) == ENDED
 
 
 def test_nothing_to_tell_by(tmp_path):

@@ -158,6 +158,16 @@ def test_removed_by_age(tmp_path):
     assert os.listdir(tmp_path) == ["new"]
 
 
+def test_kept(tmp_path):
+    """A session's directory in which a turn runs counts as used, and a caller's is left alone."""
+    workspaces, clock = sessions(tmp_path)
+    made = workspaces.of(session_turn())
+    clock[0] += 1
+    workspaces.keep([made, str(tmp_path / "removed")])
+    callers(tmp_path).keep([made])
+    assert (tmp_path / "a1").stat().st_mtime == clock[0]
+
+
 def test_nothing_to_remove(tmp_path):
     """Nothing is removed if no session has had a directory yet."""
     sessions(tmp_path / "none")[0].remove_expired()

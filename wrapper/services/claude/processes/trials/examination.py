@@ -27,14 +27,14 @@ class Finding:
 
 
 def examine(
-    profile: Profile, checks: Iterable[Check], lend: Lend, seconds: float
+    profile: Profile, checks: Iterable[Check], lend: Lend, seconds: float, parent: Path
 ) -> Iterator[Finding]:
     """Run *checks* on processes of *profile* that *lend* starts. Raises BootFailed.
 
-    Each answer of a process may take *seconds*.
+    Each answer of a process may take *seconds*. The files are in a new directory below *parent*.
     """
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(prefix="trial-", dir=parent) as folder,
         open_trial(profile, lend, Path(folder), seconds) as trial,
     ):
         for check in checks:

@@ -70,14 +70,15 @@ class Trials:
     """Tries each binary once a profile, and says which checks it passes.
 
     Those that come first run in the thread that boots the first process. The others run in
-    *threads* while processes serve. *lend* starts processes.
+    *threads* while processes serve. *lend* starts processes. Their files are below *directory*.
     """
 
-    def __init__(self, settings: Settings, lend: Lend, threads: Executor):
+    def __init__(self, settings: Settings, lend: Lend, threads: Executor, directory: Path):
         self._settings = settings
         self._results = Results(Path(settings.trials_dir).expanduser())
         self._lend = lend
         self._threads = threads
+        self._directory = directory
         self._lock = threading.Lock()
         self._closed = False
         self._trying: dict[Key, threading.Lock] = {}
@@ -200,7 +201,8 @@ class Trials:
             return self._lend(tried, binary, config)
 
         try:
-            for finding in examine(profile, missing, lend, self._settings.boot_timeout):
+            seconds = self._settings.boot_timeout
+            for finding in examine(profile, missing, lend, seconds, self._directory):
                 qualification.record(finding.check.id, finding.failed)
                 yield finding
         finally:

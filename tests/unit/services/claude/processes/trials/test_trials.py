@@ -64,7 +64,7 @@ class Harness:
             self._check(WARM_UP, Consequence.SLOWER, warm_up),
         )
         given = Settings(trials_dir=str(folder), **settings)
-        self.trials = Trials(given, lend, self.threads)
+        self.trials = Trials(given, lend, self.threads, folder.parent)
 
     def qualify(self, binary=BINARY, profile=PLAIN):
         return self.trials.qualify(binary, profile)
@@ -165,7 +165,7 @@ def test_each_unsafe_check(tmp_path, profile):
     for check in unsafe:
         results = {other.id: "" for other in table.CHECKS} | {check.id: "it differs"}
         Results(tmp_path).write(BINARY, built, results)
-        tried = Trials(Settings(trials_dir=str(tmp_path)), lend, Later())
+        tried = Trials(Settings(trials_dir=str(tmp_path)), lend, Later(), tmp_path)
         reason = f"fails the check {check.id}: it differs. {check.relies_on} To do:"
         with pytest.raises(Refused, match=re.escape(reason)):
             tried.qualify(BINARY, built)
@@ -347,3 +347,18 @@ def test_examine(make, tmp_path):
         ("text", ""),
         (WARM_UP, ""),
     ]
+
+
+def test_files_of_a_trial(make, tmp_path, monkeypatch):
+    """A trial has its files in the gateway's directory, which is removed however that ends."""
+    folders = []
+
+    @contextmanager
+    def opened(profile, lend, folder, seconds):
+        folders.append(folder)
+        yield SimpleNamespace()
+
+    harness = make()
+    monkeypatch.setattr(examination, "open_trial", opened)
+    harness.qualify()
+    assert [folder.parent for folder in folders] == [tmp_path]
