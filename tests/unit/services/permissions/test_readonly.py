@@ -366,6 +366,24 @@ def test_attacks_by_git(work, outside):
     assert allowed(GIT_ATTACKS, work, outside) == []
 
 
+@pytest.mark.parametrize(
+    "command", ["log -1 --format=x -p", "show", "diff", "blame a.txt", "rev-parse"]
+)
+def test_a_name_like_an_option_of_git(work, outside, command):
+    """A wildcard gives git the name of a file, and never an option."""
+    repository = make_repository(work)
+    for option, file in (("--output", outside / "made"), ("--contents", outside / "secret")):
+        named = Path(f"{repository}/{option}={file}")
+        named.parent.mkdir(parents=True)
+        named.touch()
+    for words in (f"*{outside}/made", f"*{outside}/secret a.txt", f"-- *{outside}/made"):
+        line = read_only(f"git {command} {words}", str(repository))
+        given = shlex.split(line)[shlex.split(line).index("git") + 1 :]
+        assert not [word for word in given if word.startswith(("--output", "--contents"))]
+        assert SECRET not in run(f"git {command} {words}", repository)
+    assert not (outside / "made").exists()
+
+
 def test_no_program_of_a_configuration_runs(work):
     """Git runs no program that a repository's configuration or attributes name."""
     repository = make_repository(work)
