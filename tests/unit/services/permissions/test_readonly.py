@@ -55,6 +55,20 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
 
 
+def sign(folder: Path, kind: str) -> None:
+    """Give the last commit of the repository in *folder* a signature that is not valid."""
+    shown = ("git", "cat-file", "commit", "HEAD")
+    commit = subprocess.run(shown, cwd=folder, check=True, capture_output=True, text=True).stdout
+    head, _, message = commit.partition("\n\n")
+    head = head.partition("\ngpgsig")[0]
+    signed = f"{head}\ngpgsig -----BEGIN {kind}-----\n \n x\n -----END {kind}-----\n\n{message}"
+    file = folder.parent / "commit"
+    file.write_text(signed)
+    store = ("git", "hash-object", "-t", "commit", "-w", str(file))
+    id_ = subprocess.run(store, cwd=folder, check=True, capture_output=True, text=True).stdout
+    git(folder, "update-ref", "HEAD", id_.strip())
+
+
 @pytest.fixture
 def work(tmp_path):
     return make_work(tmp_path)
@@ -356,6 +370,7 @@ GIT_ATTACKS = [
     *("git ls-files --exclude-from={secret}", "git config -l", "git remote -v", "git push"),
     *("git branch new", "git tag x", "git checkout a.txt", "git stash", "git add .", "git fetch"),
     *("git log --stdin", "git archive HEAD", "git hash-object {secret}", "git help log", "git x"),
+    *("git log --format=%G?", "git show --pretty=format:%h%n%+GK", "git log --format '%% % G?'"),
     *("git log ../outside", "git log -- {secret}", "git status dirlink", "git apply {secret}"),
 ]  # fmt: skip
 
@@ -387,15 +402,26 @@ def test_a_name_like_an_option_of_git(work, outside, command):
 def test_no_program_of_a_configuration_runs(work):
     """Git runs no program that a repository's configuration or attributes name."""
     repository = make_repository(work)
-    for name in ("core.fsmonitor", "diff.external", "core.pager", "pager.log", "gpg.program"):
-        git(repository, "config", name, "touch made; false")
-    for name in ("diff.x.command", "diff.x.textconv"):
-        git(repository, "config", name, "touch made; false")
-    git(repository, "config", "log.showSignature", "true")
+    program = work.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {repository}/made\nfalse\n")
+    program.chmod(0o700)
+    programs = (
+        *("core.fsmonitor", "diff.external", "core.pager", "pager.log"),
+        *("diff.x.command", "diff.x.textconv"),
+        *("gpg.program", "gpg.openpgp.program", "gpg.ssh.program", "gpg.x509.program"),
+    )
+    for name in programs:
+        git(repository, "config", name, str(program))
+    for name, value in (("log.showSignature", "true"), ("format.pretty", "a"), ("pretty.a", "%G?")):
+        git(repository, "config", name, value)
+    git(repository, "config", "gpg.ssh.allowedSignersFile", str(program))
     (repository / ".gitattributes").write_text("* diff=x\n")
-    for command in ("status", "diff", "log -p", "show", "blame a.txt", "ls-files -m", "branch"):
-        run(f"git {command}", repository)
-        assert not (repository / "made").exists(), command
+    shown = ("log", "log -p --format=a", "show")
+    for kind in ("PGP SIGNATURE", "SSH SIGNATURE", "SIGNED MESSAGE"):
+        sign(repository, kind)
+        for command in ("status -v", "diff", *shown, "blame a.txt", "ls-files -m", "branch"):
+            run(f"git {command}", repository)
+            assert not (repository / "made").exists(), (kind, command)
 
 
 def test_only_the_directorys_own_repository(work):
