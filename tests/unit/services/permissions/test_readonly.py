@@ -424,6 +424,23 @@ def test_no_program_of_a_configuration_runs(work):
             assert not (repository / "made").exists(), (kind, command)
 
 
+@pytest.mark.parametrize("url", ["ext::{program}", "{work}"])
+def test_nothing_is_fetched(work, url):
+    """Git fetches no object that the repository lacks, by whatever protocol its settings allow."""
+    repository, program = make_repository(work), work.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {work}/made\nfalse\n")
+    program.chmod(0o700)
+    for name, value in (
+        *(("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin")),
+        *(("remote.origin.promisor", "true"), ("remote.origin.uploadpack", str(program))),
+        ("remote.origin.url", url.format(program=program, work=work)),
+        *(("protocol.ext.allow", "always"), ("protocol.file.allow", "always")),
+    ):
+        git(repository, "config", name, value)
+    run(f"git show {'1' * 40}", repository)
+    assert not (repository / "made").exists()
+
+
 def test_only_the_directorys_own_repository(work):
     """Git uses no repository above the directory, behind a file or link, or made of plain files
     that an agent could have written."""
