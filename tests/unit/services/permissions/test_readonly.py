@@ -108,7 +108,9 @@ def run(command: str, work: Path, shell: str = "bash") -> str:
         ("cat 'a.txt' \"b c.txt\" b\\ c.txt", "one\ntwo\nthree\nfour\nfour\n"),
         ("cat *.txt | tail -n 1", "four\n"),
         ("cat inner/*.py", "five\n"),
+        ("cat [ls]*/*.py", "five\n"),
         ("cat {work}/a.txt | head -1", "one\n"),
+        ("cat {work}/sub/*.py", "five\n"),
         ("head -n 2 a.txt; tail -n +3 a.txt", "one\ntwo\nthree\n"),
         ("sed -n '2,3p' a.txt", "two\nthree\n"),
         ("sed -n '$p' a.txt", "three\n"),
@@ -303,6 +305,21 @@ def test_a_name_like_an_option(work):
     assert run("find [-]exec", work) == "./-exec\n"
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["{outside}/{name}*", "../outside/{name}*", "dirlink/{name}*", "*/{name}", "[d]irlink/{name}"],
+)
+def test_wildcards_tell_nothing_of_outside(work, outside, pattern):
+    """A denial of a wildcard is the same whether anything outside matches it or not."""
+    denials = []
+    for name in ("secret", "absent"):
+        with pytest.raises(Denied) as caught:
+            read_only("ls " + pattern.format(outside=outside, name=name), str(work))
+        denials.append(str(caught.value).replace(name, "NAME"))
+    assert denials == [denials[0]] * 2
+    assert denials[0].startswith(pattern.format(outside=outside, name="NAME") + " is outside")
+
+
 def test_wildcards_are_limited(work):
     """A wildcard that matches, or goes through, too many files is denied."""
     for number in range(MOST_MATCHES + 1):
@@ -391,7 +408,7 @@ def test_a_name_like_an_option_of_git(work, outside, command):
         named = Path(f"{repository}/{option}={file}")
         named.parent.mkdir(parents=True)
         named.touch()
-    for words in (f"*{outside}/made", f"*{outside}/secret a.txt", f"-- *{outside}/made"):
+    for words in (f"[-]*{outside}/made", f"[-]*{outside}/secret a.txt", f"-- [-]*{outside}/made"):
         line = read_only(f"git {command} {words}", str(repository))
         given = shlex.split(line)[shlex.split(line).index("git") + 1 :]
         assert not [word for word in given if word.startswith(("--output", "--contents"))]
