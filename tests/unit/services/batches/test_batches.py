@@ -533,6 +533,18 @@ def test_expiry(start, monkeypatch):
     assert sorted(each["custom_id"] for each in output + errors) == [f"n{n}" for n in range(5)]
 
 
+def test_expiry_after_the_last_line(start, monkeypatch):
+    """A batch whose last line ends after its window is complete."""
+    gate = Gate()
+    process = start(gate)
+    id_ = process.create(*lines(1))
+    assert gate.entered.wait(SECONDS)
+    monkeypatch.setattr(running, "WINDOW_SECONDS", 0)
+    gate.opened.set()
+    body = process.ended(id_)
+    assert (body["status"], body["request_counts"]["completed"]) == ("completed", 1)
+
+
 def test_budget(start):
     """While the budget is used up the batch is paused, says so, and runs the line later."""
     budget = threading.Event()
