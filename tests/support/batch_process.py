@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def answer(
     """Return an answer of the gateway's, with *body* as JSON."""
     data = json.dumps({"ok": True} if body is None else body).encode()
     return Answer(status, headers, iter([data]), lambda: None, retry_after)
+
+
+def refuse_for_budget(**headers: str) -> Answer:
+    """Return the answer to a request that a budget refuses which is used up."""
+    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
+    return replace(answer(429, refused, **headers), out_of_budget=True)
 
 
 def line(custom_id: str, **changes: Any) -> bytes:

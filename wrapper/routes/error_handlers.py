@@ -21,6 +21,7 @@ from wrapper.routes.context import (
 )
 from wrapper.routes.dialects import current_dialect
 from wrapper.routes.headers import JSON_TYPE, error_headers
+from wrapper.routes.in_process import in_process
 from wrapper.routes.json_body import BODY_BYTES
 from wrapper.routes.json_response import reply
 from wrapper.services import resources
@@ -49,6 +50,8 @@ def handle_api_error(error: ApiError) -> Response:
     """Answer with the error, and log it unless its turn already has."""
     if not error.recorded:
         _record(error)
+    if made := in_process(request.environ):
+        made.error = error
     headers = error_headers(error.replace(notes=_limits() | error.notes))
     can_redirect = request.headers.get(ELSEWHERE_HEADER) == ELSEWHERE_LOCATION
     if isinstance(error, errors.ShuttingDown) and can_redirect:

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from wrapper.errors import ApiError, QuotaExceeded
 from wrapper.routes.dialects import prefix_of
 from wrapper.routes.headers import JSON_TYPE, RETRY_AFTER, SHOULD_RETRY
 from wrapper.services.jobs.answer import Answer
@@ -23,12 +24,16 @@ _KEY = "wrapper.in_process"
 RETRY = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class InProcess:
-    """Who makes a request in this process. `gone` says that nobody wants the answer any more."""
+    """Who makes a request in this process. `gone` says that nobody wants the answer any more.
+
+    `error` is what the request fails with, of which its response does not tell all.
+    """
 
     principal: Principal
     gone: Callable[[], bool]
+    error: ApiError | None = None
 
 
 def in_process(environ: Mapping[str, Any]) -> InProcess | None:
@@ -63,12 +68,16 @@ class InProcessClient:
         builder = EnvironBuilder(
             url, method="POST", data=body, content_type=JSON_TYPE, headers=headers.items()
         )
-        environ = {**builder.get_environ(), _KEY: InProcess(principal, gone)}
+        made = InProcess(principal, gone)
+        environ = {**builder.get_environ(), _KEY: made}
         chunks, status, sent = run_wsgi_app(app.wsgi_app, environ)
-        return _answer(chunks, int(status.partition(" ")[0]), dict(sent.to_wsgi_list()))
+        code, headers = int(status.partition(" ")[0]), dict(sent.to_wsgi_list())
+        return _answer(chunks, code, headers, made.error)
 
 
-def _answer(chunks: Iterable[bytes], status: int, sent: Mapping[str, str]) -> Answer:
+def _answer(
+    chunks: Iterable[bytes], status: int, sent: Mapping[str, str], error: ApiError | None
+) -> Answer:
     headers = {name.lower(): value for name, value in sent.items()}
     refused = status in (429, 503) and headers.get(SHOULD_RETRY) != "false"
     return Answer(
@@ -77,4 +86,6 @@ def _answer(chunks: Iterable[bytes], status: int, sent: Mapping[str, str]) -> An
         iter(chunks),
         getattr(chunks, "close", lambda: None),
         float(headers.get(RETRY_AFTER.lower(), RETRY)) if refused else None,
+        # A turn records its own errors: it has begun.
+        isinstance(error, QuotaExceeded) and not error.recorded,
     )

@@ -10,6 +10,7 @@ from flask import Flask
 
 from wrapper import Gateway, Principal, Settings
 from wrapper.auth.key_file import hash_of
+from wrapper.errors import QuotaExceeded, RateLimited
 from wrapper.services.events import Started, TextDelta
 from wrapper.services.jobs.job import Job, JobContent, JobStatus
 from wrapper.testing import ScriptedEngine
@@ -78,8 +79,6 @@ def test_limits(serve):
 
 def test_budget(serve, monkeypatch):
     """A budget that is used up is no limit after which the request is made again."""
-    from wrapper.errors import QuotaExceeded
-
     gateway = serve()
 
     def check(principal):
@@ -87,8 +86,16 @@ def test_budget(serve, monkeypatch):
 
     monkeypatch.setattr(gateway.limits.ledger, "check", check)
     made = ask(gateway)
-    assert (made.status, made.limited) == (429, False)
+    assert (made.status, made.limited, made.out_of_budget) == (429, False, True)
     assert json.loads(made.read())["error"]["code"] == "insufficient_quota"
+
+
+@pytest.mark.parametrize("error", [QuotaExceeded("used up"), RateLimited("slow down")])
+def test_refused_in_mid_turn(serve, error):
+    """What refuses a turn after the model has begun is no reason to make the request again."""
+    made = ask(serve(steps=[Started("haiku"), error]))
+    assert (made.status, made.retry_after, made.out_of_budget) == (429, None, False)
+    made.read()
 
 
 def test_draining(serve):

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wrapper.errors import Unavailable
 from wrapper.logs.redaction import Redacted
 from wrapper.services.approvals.approval import Approval, Decision
 from wrapper.services.approvals.codec import decode_decision
@@ -58,12 +59,17 @@ class RedisWaiter:
             return self._inbox.format(self._id)
 
     def add(self, approval: Approval, notify: Notify) -> None:
-        """Call *notify* with the decision of *approval* once it comes."""
+        """Call *notify* with the decision of *approval* once it comes. Raises Unavailable."""
         with self._lock:
             self._waiting[approval.id] = approval, notify, time.monotonic()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="approvals", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="approvals", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the machine has none left, and may have one later
+                    del self._waiting[approval.id]
+                    raise Unavailable("No approval can wait: no thread is left.") from error
+                self._thread = thread
 
     def forget(self, id_: str) -> None:
         with self._lock:

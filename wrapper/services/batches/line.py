@@ -123,9 +123,21 @@ def _parts(piece: bytes) -> Iterator[bytes]:
 
 
 def _line(begin: int, number: int, line: bytearray) -> Iterator[tuple[int, int, bytes | None]]:
-    text = cleaned(line)
-    if text:
-        yield begin, number, text if len(line) <= LONGEST_LINE else None
+    if len(line) > LONGEST_LINE:  # of which only a part is known: a request may follow blanks
+        yield begin, number, None
+    elif text := cleaned(line):
+        yield begin, number, text
+
+
+def first_line(pieces: Iterable[bytes]) -> bytes:
+    """Return what is before the first newline. Nothing behind it is kept in memory."""
+    line = bytearray()
+    for piece in pieces:
+        part, newline, _ = piece.partition(b"\n")
+        line += part
+        if newline:
+            break
+    return bytes(line)
 
 
 def cleaned(data: bytes | bytearray) -> bytes:

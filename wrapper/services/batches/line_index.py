@@ -10,7 +10,10 @@ from itertools import chain
 
 @dataclass(frozen=True)
 class LineSpan:
-    """The bytes of a line in its file, from `begin` to `end`, and its `line` there, from 1."""
+    """The bytes of a line in its file, from `begin`, and its `line` there, from 1.
+
+    Those before `end` may also have empty lines that follow it.
+    """
 
     begin: int
     end: int

@@ -108,7 +108,7 @@ class LineRunner:
             if answer.limited and batch.expired:
                 self._store.release(batch.id, number)
                 return None
-            if answer.status == 429 and not (answer.limited or _is_of_user(answer)):
+            if answer.out_of_budget and not _is_of_user(answer):
                 self._pause(batch, number)
                 return None
             request_id = answer.headers.get("x-request-id", id_)

@@ -141,7 +141,7 @@ class BatchRunner:
         view = self._jobs.find(batch.owner, batch.id)
         if view is None or view.state.cancel_requested:
             return BatchStatus.CANCELLED
-        return BatchStatus.EXPIRED if batch.expired else None
+        return BatchStatus.EXPIRED if batch.expired and state.done < state.total else None
 
     def _advance(self, batch: RunningBatch) -> None:
         """End the batch if nothing of it is left to run, or put it back into the queue."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from wrapper.services.batches.batch import WINDOW_SECONDS, BatchRequest
-from wrapper.services.batches.line import LineError, cleaned
+from wrapper.services.batches.line import LineError, cleaned, first_line
 from wrapper.services.batches.line_index import LineSpan
 from wrapper.services.files.file import StoredFile
 from wrapper.services.files.service import FileService
@@ -43,6 +43,6 @@ class RunningBatch:
         if pieces is None:
             raise LineError("file_not_found", "The input file was deleted while the batch ran.")
         try:
-            return cleaned(b"".join(pieces))
+            return cleaned(first_line(pieces))
         finally:
             pieces.close()

@@ -15,7 +15,7 @@ class Answer:
 
     Its `chunks` come as the gateway makes them. If the request was refused before anything of it
     began, because of limits or since the gateway shuts down, it may be made again after
-    `retry_after` seconds.
+    `retry_after` seconds. If a budget that was used up refused it then, it is `out_of_budget`.
     """
 
     status: int
@@ -23,6 +23,7 @@ class Answer:
     chunks: Iterator[bytes]
     close: Callable[[], None]
     retry_after: float | None = None
+    out_of_budget: bool = False
 
     @property
     def limited(self) -> bool:

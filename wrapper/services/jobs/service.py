@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -31,6 +32,8 @@ from wrapper.settings import Settings
 
 # Seconds after which a caller with too many jobs may try again.
 RETRY = 30
+
+log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -221,10 +224,15 @@ class Jobs:
 
     def _begin(self) -> None:
         with self._beginning:
-            if self._started and self._runs and not self._begun:
-                self._begun = True
+            if not self._started or not self._runs or self._begun:
+                return
+            try:
+                self._upkeep.start()  # first, as others take the jobs of a process without a beat
                 self._consumer.start()
-                self._upkeep.start()
+            except RuntimeError as error:  # the machine has no thread; the next call tries again
+                log.error("jobs wait: %s", error)
+            else:
+                self._begun = True
 
     def _stop(self, id_: str) -> None:
         for job in self._consumer.running():

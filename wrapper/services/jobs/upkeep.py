@@ -47,6 +47,7 @@ class Upkeep:
         self._tasks = (PeriodicTask(self.watch, WATCH), PeriodicTask(self.tend, BEAT))
 
     def start(self) -> None:
+        """Start, unless that is so. Raises RuntimeError if the machine has no thread."""
         for task in self._tasks:
             task.start()
 

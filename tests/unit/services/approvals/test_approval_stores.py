@@ -12,6 +12,7 @@ from redis import Redis
 
 from tests.support.clock import Clock
 from tests.support.server import eventually
+from tests.support.threads import no_thread
 from wrapper.errors import Unavailable
 from wrapper.services.approvals import redis_waiter
 from wrapper.services.approvals.approval import Approval, Asker, Decision
@@ -264,6 +265,19 @@ def test_no_redis():
         store._waiter.add(approval(), notified)
         assert notified.came.wait(60)
         assert notified.decisions == [LOST]
+
+
+def test_no_thread(open_redis, monkeypatch):
+    """An approval for which the machine has no thread is refused, and a later one is decided."""
+    store, notified = open_redis(), Notified()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(Unavailable, match="no thread is left"):
+            store.add(approval(), Notified())
+    assert store.pending(None) == store._waiter._approvals() == []
+    store.add(waiting := approval(), notified)
+    open_redis().decide(waiting.id, APPROVED)
+    assert notified.came.wait(60)
 
 
 def test_what_others_wrote(open_redis, redis_server, caplog):

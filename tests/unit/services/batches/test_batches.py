@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.batch_process import ALICE, BatchProcess, answer, line
+from tests.support.batch_process import ALICE, BatchProcess, answer, line, refuse_for_budget
 from tests.support.lost_answers import fail_once, lose_once
 from tests.support.server import eventually
 from wrapper.errors import (
@@ -372,13 +372,10 @@ def test_cancel_while_it_runs(start):
 def test_cancel_while_it_is_paused(start, monkeypatch):
     """A batch that waits for its budget is cancelled at once, whatever else runs and waits."""
     monkeypatch.setattr(runner, "BUDGET_PAUSE", 3600.0)
-    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
     gate = Gate()
 
     def respond(body, gone):
-        return {"n0": answer, "n1": lambda: answer(429, refused)}.get(
-            body["id"], lambda: gate(body, gone)
-        )()
+        return {"n0": answer, "n1": refuse_for_budget}.get(body["id"], lambda: gate(body, gone))()
 
     process = start(respond, most=1)
     id_ = process.create(*lines(2))
@@ -536,13 +533,24 @@ def test_expiry(start, monkeypatch):
     assert sorted(each["custom_id"] for each in output + errors) == [f"n{n}" for n in range(5)]
 
 
+def test_expiry_after_the_last_line(start, monkeypatch):
+    """A batch whose last line ends after its window is complete."""
+    gate = Gate()
+    process = start(gate)
+    id_ = process.create(*lines(1))
+    assert gate.entered.wait(SECONDS)
+    monkeypatch.setattr(running, "WINDOW_SECONDS", 0)
+    gate.opened.set()
+    body = process.ended(id_)
+    assert (body["status"], body["request_counts"]["completed"]) == ("completed", 1)
+
+
 def test_budget(start):
     """While the budget is used up the batch is paused, says so, and runs the line later."""
     budget = threading.Event()
-    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
 
     def respond(body, gone):
-        return answer() if body["id"] == "n0" or budget.is_set() else answer(429, refused)
+        return answer() if body["id"] == "n0" or budget.is_set() else refuse_for_budget()
 
     process = start(respond)
     id_ = process.create(*lines(4))
@@ -558,17 +566,29 @@ def test_budget(start):
 
 def test_budget_of_a_user(start):
     """A line of a user whose budget is used up fails, and does not stop those of other users."""
-    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
 
     def respond(body, gone):
-        warnings: dict[str, Any] = {"x-budget-warnings": "user_usd_per_day=100"}
-        return answer(429, refused, **warnings) if body["id"] == "n1" else answer()
+        warnings = {"x-budget-warnings": "user_usd_per_day=100"}
+        return refuse_for_budget(**warnings) if body["id"] == "n1" else answer()
 
     process = start(respond)
     id_ = process.create(*lines(3))
     assert process.ended(id_)["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
     (error,) = process.results(id_)[1]
-    assert error["response"]["body"] == refused
+    assert error["response"]["body"]["error"]["code"] == "insufficient_quota"
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "insufficient_quota"])
+def test_refused_in_mid_turn(start, code):
+    """A line whose turn a limit or a budget ends after the model has begun fails, and runs once."""
+    process = start(lambda body, gone: answer(429, {"error": {"code": code}}))
+    id_ = process.create(*lines(1))
+    body = process.ended(id_)
+    assert (body["status"], body["paused"]) == ("completed", None)
+    assert process.asked == ["n0"]
+    (error,) = process.results(id_)[1]
+    assert error["response"]["status_code"] == 429
+    assert error["response"]["body"]["error"]["code"] == code
 
 
 def test_limits(start):
@@ -740,10 +760,9 @@ def test_delete_fails(start):
 def test_cancel_from_elsewhere(start, monkeypatch):
     """A paused batch that another process cancels ends before other jobs begin."""
     monkeypatch.setattr(runner, "BUDGET_PAUSE", 3600.0)
-    refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
     gate = Gate()
     process = start(
-        lambda body, gone: answer(429, refused) if body["id"] == "n0" else gate(body, gone), most=1
+        lambda body, gone: refuse_for_budget() if body["id"] == "n0" else gate(body, gone), most=1
     )
     id_ = process.create(*lines(1))
     assert eventually(lambda: process.view(id_).state.facts.get("paused"))

@@ -1,11 +1,20 @@
 """The lines of a batch's input file, and those of its result files."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.batch_process import CHAT, line
-from wrapper.services.batches.line import LineError, answered, load_line
+from wrapper.services.batches.line import (
+    LONGEST_LINE,
+    LineError,
+    answered,
+    load_line,
+    split,
+)
+from wrapper.services.batches.line_index import LineSpan
+from wrapper.services.batches.running import RunningBatch
 
 DIGITS = b"0.12345678901234567890"
 
@@ -24,6 +33,28 @@ def test_too_deep():
     with pytest.raises(LineError, match=r"body: .*too deeply") as caught:
         load_line(data, CHAT)
     assert caught.value.custom_id == "a"
+
+
+@pytest.mark.parametrize("rest", [b"", b"{}"])
+def test_too_long(rest):
+    """A line that is too long is found, whatever it begins with."""
+    blanks = [b" " * 1024 * 1024] * (LONGEST_LINE // 1024 // 1024)
+    lines = split([b"{}\n", *blanks, b" ", rest, b"\n\n{}"])
+    assert [(number, data) for _, number, data in lines] == [(1, b"{}"), (2, None), (4, b"{}")]
+
+
+def test_the_line_alone():
+    """A batch reads a line without the empty ones that follow it, however long those are."""
+    read = []
+
+    def pieces(*_):
+        for piece in (b"a", b"b\n ", b" " * 9):
+            read.append(piece)
+            yield piece
+
+    batch = RunningBatch(None, None, "file")
+    assert batch.read(SimpleNamespace(read=pieces), LineSpan(0, 13, 1)) == b"ab"
+    assert read == [b"a", b"b\n "]
 
 
 def test_answers_are_lines():

@@ -536,6 +536,27 @@ def test_no_thread(processes, monkeypatch):
     assert refused
 
 
+@pytest.mark.parametrize("started", [0, 1, 2])
+def test_begin_without_threads(processes, monkeypatch, started):
+    """A process that lacks a thread to run jobs keeps those that come, and runs them later."""
+    process = processes(start=False)
+    process.jobs.start()
+    left, before = [True] * started, threading.enumerate()
+    start = threading.Thread.start
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            threading.Thread,
+            "start",
+            lambda thread: start(thread) if left and left.pop() else no_thread(thread),
+        )
+        process.jobs.submit(job(), CONTENT)
+        assert process.store.find("job_1").priority is not None
+    assert process.jobs.find("alice", "job_1")
+    assert process.wait_for_ends() == ["job_1 completed"]
+    names = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert (names.count("jobs"), names.count("periodic-task")) == (1, 2)
+
+
 def test_redis_gone_and_back(tmp_path):
     """While Redis is away, jobs run on. Once it is back they end, and those that wait begin."""
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always").start()

@@ -55,6 +55,20 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
 
 
+def sign(folder: Path, kind: str) -> None:
+    """Give the last commit of the repository in *folder* a signature that is not valid."""
+    shown = ("git", "cat-file", "commit", "HEAD")
+    commit = subprocess.run(shown, cwd=folder, check=True, capture_output=True, text=True).stdout
+    head, _, message = commit.partition("\n\n")
+    head = head.partition("\ngpgsig")[0]
+    signed = f"{head}\ngpgsig -----BEGIN {kind}-----\n \n x\n -----END {kind}-----\n\n{message}"
+    file = folder.parent / "commit"
+    file.write_text(signed)
+    store = ("git", "hash-object", "-t", "commit", "-w", str(file))
+    id_ = subprocess.run(store, cwd=folder, check=True, capture_output=True, text=True).stdout
+    git(folder, "update-ref", "HEAD", id_.strip())
+
+
 @pytest.fixture
 def work(tmp_path):
     return make_work(tmp_path)
@@ -94,7 +108,9 @@ def run(command: str, work: Path, shell: str = "bash") -> str:
         ("cat 'a.txt' \"b c.txt\" b\\ c.txt", "one\ntwo\nthree\nfour\nfour\n"),
         ("cat *.txt | tail -n 1", "four\n"),
         ("cat inner/*.py", "five\n"),
+        ("cat [ls]*/*.py", "five\n"),
         ("cat {work}/a.txt | head -1", "one\n"),
+        ("cat {work}/sub/*.py", "five\n"),
         ("head -n 2 a.txt; tail -n +3 a.txt", "one\ntwo\nthree\n"),
         ("sed -n '2,3p' a.txt", "two\nthree\n"),
         ("sed -n '$p' a.txt", "three\n"),
@@ -289,6 +305,21 @@ def test_a_name_like_an_option(work):
     assert run("find [-]exec", work) == "./-exec\n"
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["{outside}/{name}*", "../outside/{name}*", "dirlink/{name}*", "*/{name}", "[d]irlink/{name}"],
+)
+def test_wildcards_tell_nothing_of_outside(work, outside, pattern):
+    """A denial of a wildcard is the same whether anything outside matches it or not."""
+    denials = []
+    for name in ("secret", "absent"):
+        with pytest.raises(Denied) as caught:
+            read_only("ls " + pattern.format(outside=outside, name=name), str(work))
+        denials.append(str(caught.value).replace(name, "NAME"))
+    assert denials == [denials[0]] * 2
+    assert denials[0].startswith(pattern.format(outside=outside, name="NAME") + " is outside")
+
+
 def test_wildcards_are_limited(work):
     """A wildcard that matches, or goes through, too many files is denied."""
     for number in range(MOST_MATCHES + 1):
@@ -356,6 +387,7 @@ GIT_ATTACKS = [
     *("git ls-files --exclude-from={secret}", "git config -l", "git remote -v", "git push"),
     *("git branch new", "git tag x", "git checkout a.txt", "git stash", "git add .", "git fetch"),
     *("git log --stdin", "git archive HEAD", "git hash-object {secret}", "git help log", "git x"),
+    *("git log --format=%G?", "git show --pretty=format:%h%n%+GK", "git log --format '%% % G?'"),
     *("git log ../outside", "git log -- {secret}", "git status dirlink", "git apply {secret}"),
 ]  # fmt: skip
 
@@ -366,18 +398,64 @@ def test_attacks_by_git(work, outside):
     assert allowed(GIT_ATTACKS, work, outside) == []
 
 
+@pytest.mark.parametrize(
+    "command", ["log -1 --format=x -p", "show", "diff", "blame a.txt", "rev-parse"]
+)
+def test_a_name_like_an_option_of_git(work, outside, command):
+    """A wildcard gives git the name of a file, and never an option."""
+    repository = make_repository(work)
+    for option, file in (("--output", outside / "made"), ("--contents", outside / "secret")):
+        named = Path(f"{repository}/{option}={file}")
+        named.parent.mkdir(parents=True)
+        named.touch()
+    for words in (f"[-]*{outside}/made", f"[-]*{outside}/secret a.txt", f"-- [-]*{outside}/made"):
+        line = read_only(f"git {command} {words}", str(repository))
+        given = shlex.split(line)[shlex.split(line).index("git") + 1 :]
+        assert not [word for word in given if word.startswith(("--output", "--contents"))]
+        assert SECRET not in run(f"git {command} {words}", repository)
+    assert not (outside / "made").exists()
+
+
 def test_no_program_of_a_configuration_runs(work):
     """Git runs no program that a repository's configuration or attributes name."""
     repository = make_repository(work)
-    for name in ("core.fsmonitor", "diff.external", "core.pager", "pager.log", "gpg.program"):
-        git(repository, "config", name, "touch made; false")
-    for name in ("diff.x.command", "diff.x.textconv"):
-        git(repository, "config", name, "touch made; false")
-    git(repository, "config", "log.showSignature", "true")
+    program = work.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {repository}/made\nfalse\n")
+    program.chmod(0o700)
+    programs = (
+        *("core.fsmonitor", "diff.external", "core.pager", "pager.log"),
+        *("diff.x.command", "diff.x.textconv"),
+        *("gpg.program", "gpg.openpgp.program", "gpg.ssh.program", "gpg.x509.program"),
+    )
+    for name in programs:
+        git(repository, "config", name, str(program))
+    for name, value in (("log.showSignature", "true"), ("format.pretty", "a"), ("pretty.a", "%G?")):
+        git(repository, "config", name, value)
+    git(repository, "config", "gpg.ssh.allowedSignersFile", str(program))
     (repository / ".gitattributes").write_text("* diff=x\n")
-    for command in ("status", "diff", "log -p", "show", "blame a.txt", "ls-files -m", "branch"):
-        run(f"git {command}", repository)
-        assert not (repository / "made").exists(), command
+    shown = ("log", "log -p --format=a", "show")
+    for kind in ("PGP SIGNATURE", "SSH SIGNATURE", "SIGNED MESSAGE"):
+        sign(repository, kind)
+        for command in ("status -v", "diff", *shown, "blame a.txt", "ls-files -m", "branch"):
+            run(f"git {command}", repository)
+            assert not (repository / "made").exists(), (kind, command)
+
+
+@pytest.mark.parametrize("url", ["ext::{program}", "{work}"])
+def test_nothing_is_fetched(work, url):
+    """Git fetches no object that the repository lacks, by whatever protocol its settings allow."""
+    repository, program = make_repository(work), work.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {work}/made\nfalse\n")
+    program.chmod(0o700)
+    for name, value in (
+        *(("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin")),
+        *(("remote.origin.promisor", "true"), ("remote.origin.uploadpack", str(program))),
+        ("remote.origin.url", url.format(program=program, work=work)),
+        *(("protocol.ext.allow", "always"), ("protocol.file.allow", "always")),
+    ):
+        git(repository, "config", name, value)
+    run(f"git show {'1' * 40}", repository)
+    assert not (repository / "made").exists()
 
 
 def test_only_the_directorys_own_repository(work):

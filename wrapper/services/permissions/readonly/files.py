@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,21 +32,20 @@ class Files:
 
     def expand(self, word: Word) -> list[str]:
         """Return the paths that *word* names. Raises Denied if one leads out of the directory."""
-        paths = self._matches(word.pattern) if word.pattern else []
+        paths = self._matches(word.pattern, word.text) if word.pattern else []
         paths = paths or [word.text]
         for path in paths:
-            self.check(path)
+            self.check(path, word.text)
         return paths
 
-    def check(self, path: str) -> None:
-        """Raise Denied if *path* leads out of the directory."""
+    def check(self, path: str, named: str = "") -> None:
+        """Raise Denied if *path*, which the agent has *named* so, leads out of the directory."""
         if path == NULL:
             return
         real = os.path.realpath(os.path.join(self.here, path))
         if real != self.root and not real.startswith(self.root.rstrip("/") + "/"):
-            raise Denied(
-                f"{path} is outside of the working directory, or a link that leads out of it"
-            )
+            name = named or path
+            raise Denied(f"{name} is outside of the working directory, or a link leads out of it")
 
     def check_regular(self, path: str) -> None:
         """Raise Denied if *path* is a directory: some commands follow links in it."""
@@ -58,19 +58,26 @@ class Files:
         with os.scandir(self.root) as entries:
             return any(e.name == ".git" and e.is_dir(follow_symlinks=False) for e in entries)
 
-    def _matches(self, pattern: str) -> list[str]:
-        """Return the sorted paths that *pattern* matches in a shell."""
-        start = "/" if pattern.startswith("/") else ""
-        paths = [start]
-        for part in pattern.strip("/").split("/"):
-            paths = [path for base in paths for path in self._inside(base, part)]
+    def _matches(self, pattern: str, named: str) -> list[str]:
+        """Return the sorted paths that *pattern* matches in a shell.
+
+        Raises Denied before it looks into a directory outside: matches would say what is there.
+        """
+        parts = pattern.strip("/").split("/")
+        literal = [*itertools.takewhile(lambda part: not _is_wild(part), parts)]
+        paths = ["/" * pattern.startswith("/") + "/".join(literal)]
+        for part in parts[len(literal) :]:
+            bases = [path for path in paths if os.path.isdir(os.path.join(self.here, path))]
+            for base in bases:
+                self.check(base, named)
+            paths = [path for base in bases for path in self._inside(base, part)]
             if len(paths) > MOST_MATCHES:
                 raise Denied(f"{pattern} matches more than {MOST_MATCHES} files")
         return sorted(path + "/" for path in paths) if pattern.endswith("/") else sorted(paths)
 
     def _inside(self, base: str, part: str) -> Iterator[str]:
         folder = Path(self.here, base)
-        if not any(sign in part for sign in "*?["):
+        if not _is_wild(part):
             if os.path.lexists(folder / part):
                 yield os.path.join(base, part)
             return
@@ -90,3 +97,7 @@ class Files:
                         yield entry.name
         except OSError:
             return
+
+
+def _is_wild(part: str) -> bool:
+    return any(sign in part for sign in "*?[")

@@ -6,18 +6,23 @@ run programs that a configuration names. Its first options rule all that out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Word
 from wrapper.services.permissions.readonly.usage import CommandUsage, arguments, usage
 
+# A configuration could allow each of them, whatever it says of all.
+_PROTOCOLS = ("ext", "fd", "file", "ftp", "ftps", "git", "http", "https", "ssh")
 _FIXED = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "diff.submodule=short",
+    *(f"gpg.{kind}program=/bin/false" for kind in ("", "openpgp.", "ssh.", "x509.")),
     "log.showSignature=false",
     "protocol.allow=never",
+    *(f"protocol.{name}.allow=never" for name in _PROTOCOLS),
     "status.submoduleSummary=false",
 )
 _DIFF = (
@@ -34,6 +39,8 @@ _LOG = (
     "--oneline --pretty=optional --reverse --since=text --skip=number --tags=optional --until=text"
 )
 _NO_PROGRAMS = "--no-ext-diff --no-textconv --ignore-submodules=all"
+# Formats that show a signature, which git lets a program check.
+_SIGNED = re.compile(r"--(format|pretty)=.*%[-+ ]?G", re.DOTALL)
 
 SUBCOMMANDS: dict[str, CommandUsage] = {
     "blame": usage("-L=text -e -l -s -w --date=text", "revisions", always="--no-textconv"),
@@ -60,6 +67,8 @@ def git(words: Sequence[Word], files: Files) -> list[str]:
     if not files.has_repository():
         raise Denied("the working directory is not the top of a git repository")
     rebuilt = arguments(f"git {name}", SUBCOMMANDS[name], words[1:], files)
+    if any(map(_SIGNED.match, rebuilt)):
+        raise Denied("no program checks signatures here; leave out %G")
     paths = f"--git-dir={files.root}/.git", f"--work-tree={files.root}"
     fixed = [word for setting in _FIXED for word in ("-c", setting)]
     return ["--no-pager", "--no-optional-locks", *paths, *fixed, name, *rebuilt]

@@ -80,6 +80,9 @@ def _operand(allowed: CommandUsage, word: Word, files: Files) -> list[str]:
     if allowed.operands == "files":
         for path in paths:
             files.check_regular(path)
+    if allowed.operands == "revisions" and word.text != "--":
+        # No mark before these words ends the options: a wildcard could give git one by a name.
+        return [f"./{path}" if path.startswith("-") else path for path in paths]
     return paths
 
 
