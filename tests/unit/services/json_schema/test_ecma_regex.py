@@ -261,6 +261,19 @@ def test_data_is_no_pattern():
     assert fits(schema, {"pattern": {"pattern": "x"}})
 
 
+def test_unknown_keywords():
+    """An unknown keyword may hold any data; references may lead to schemas in it."""
+    schema = {
+        "x-ui": {"pattern": "("},
+        "x-own": {"a": {"pattern": "^\\d$"}, "b": {"pattern": "(?i)b"}},
+    }
+    assert compile_schema(json.dumps(schema).encode()) is None
+    for name, text in (("a", "\u0663"), ("b", "c")):
+        pattern = schema["x-own"][name]["pattern"]
+        reason = fits({"$ref": f"#/x-own/{name}", **schema}, text)
+        assert reason == f"it does not match the pattern {pattern!r}"
+
+
 def test_steps():
     """A pattern that takes too many steps is an error, since the result is unknown."""
     schema = {"pattern": r"^(?=(a+)+$)(?:a|aa)+b$|^(a+)+\2c$"}
