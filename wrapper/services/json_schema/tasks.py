@@ -60,7 +60,8 @@ def check_answer(body: bytes, size: int) -> str | None:
     RecursionError if a pattern takes too many steps.
     """
     try:
-        answer = json.loads(body[size:], parse_constant=_refuse_constant, parse_float=Decimal)
+        text = body[size:].decode(errors="surrogatepass")  # from bytes, json guesses the encoding
+        answer = json.loads(text, parse_constant=_refuse_constant, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         return f"it is not JSON: {_first_line(error)}"
     patterns: dict[str, str] = {}
