@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -28,7 +28,8 @@ UNTESTED = (
 )
 # Memory for two more processes. If less is left, memory is scarce.
 SPARE_BYTES = 512 * 1024**2
-LIMITS = ("memory.max", "memory.limit_in_bytes")  # in cgroups of version 2 and 1
+# The files with a limit of memory and with what is used of it, in cgroups of version 2 and 1.
+LIMITS = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
 # What is added to the niceness of processes that others come before. Beside one that is not nice
 # they get a quarter of the CPU time.
 NICENESS = 5
@@ -137,10 +138,14 @@ def _process(pid: int) -> psutil.Process:
 
 
 def memory_left() -> int | None:
-    """Return the bytes of memory that are left, also by a container's limit; None if unknown."""
+    """Return the bytes of memory that are left, also by a cgroup's limit; None if unknown."""
     machine = _or_none(lambda: int(psutil.virtual_memory().available))
-    container = _or_none(_left_in_container)
-    return min((left for left in (machine, container) if left is not None), default=None)
+    groups = [
+        _or_none(partial(_left, folder, limit, used))
+        for folder in _cgroups("memory")
+        for limit, used in LIMITS.items()
+    ]
+    return min((left for left in (machine, *groups) if left is not None), default=None)
 
 
 def scarce() -> bool:
@@ -156,9 +161,10 @@ def _or_none(read: Callable[[], int]) -> int | None:
         return None
 
 
-def _left_in_container() -> int:
-    """Return the bytes left of the limit; the kernel can reclaim cached files."""
-    limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-    lines = (line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-    cached = {line[0]: int(line[1]) for line in lines}["inactive_file"]
-    return limit - used + cached
+def _left(folder: Path, limit: str, used: str) -> int:
+    """Return the bytes left of a cgroup's limit; the kernel can reclaim cached files."""
+    lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    cached = {line[0]: int(line[1]) for line in lines}
+    # In version 1, only the total counts the cgroups below, as the use does.
+    reclaimable = cached.get("total_inactive_file", cached["inactive_file"])
+    return int((folder / limit).read_text()) - int((folder / used).read_text()) + reclaimable

@@ -24,22 +24,27 @@ def cgroup(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    """Return a function that leaves a machine *available* bytes."""
+def machine(monkeypatch, tmp_path):
+    """Return a function that leaves a machine *available* bytes, and puts this process *into*."""
 
-    def leave(available):
+    def leave(available, into="0::/\n"):
         left = SimpleNamespace(available=available)
         monkeypatch.setattr(psutil, "virtual_memory", lambda: left)
+        (tmp_path / "proc" / "self").mkdir(parents=True)
+        (tmp_path / "proc" / "self" / "cgroup").write_text(into)
+        monkeypatch.setattr(host, "PROC", tmp_path / "proc")
 
     return leave
 
 
-def container(cgroup, left, cached=0, limit=2 * 1024**3):
+def container(cgroup, left, cached=0, names=("max", "current", "inactive_file")):
     """Write a limit of which *left* bytes are free, and *cached* bytes hold cached files."""
-    used = limit - left + cached
-    (cgroup / "memory.max").write_text(f"{limit}\n")
-    (cgroup / "memory.current").write_text(f"{used}\n")
-    (cgroup / "memory.stat").write_text(f"anon {used - cached}\ninactive_file {cached}\nslab 1\n")
+    cgroup.mkdir(parents=True, exist_ok=True)
+    limit, used, inactive_file = names
+    (cgroup / f"memory.{limit}").write_text(f"{2 * 1024**3}\n")
+    (cgroup / f"memory.{used}").write_text(f"{2 * 1024**3 - left + cached}\n")
+    stat = f"anon 1\ninactive_file 0\n{inactive_file} {cached}\nslab 1\n"
+    (cgroup / "memory.stat").write_text(stat)
 
 
 def test_resident():
@@ -91,6 +96,24 @@ def test_container(machine, cgroup, left, is_scarce, cached):
     """Memory is scarce near a container's limit, not counting cached files."""
     machine(64 * 1024**3)
     container(cgroup, left, cached)
+    assert scarce() is is_scarce
+
+
+@pytest.mark.parametrize(("left", "is_scarce"), [(ENOUGH, False), (TOO_LITTLE, True)])
+@pytest.mark.parametrize("folder", ["system.slice", "system.slice/x.service"])
+def test_service(machine, cgroup, left, is_scarce, folder):
+    """Memory is scarce near the limit of a systemd unit or of a slice above it."""
+    machine(64 * 1024**3, into="0::/system.slice/x.service\n")
+    container(cgroup / folder, left, 10**9)
+    assert scarce() is is_scarce
+
+
+@pytest.mark.parametrize(("left", "is_scarce"), [(ENOUGH, False), (TOO_LITTLE, True)])
+def test_first_version(machine, cgroup, left, is_scarce):
+    """Memory is scarce near a limit of the first version of cgroups, too."""
+    machine(64 * 1024**3, into="5:cpu,memory:/a\n")
+    names = ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
+    container(cgroup / "memory" / "a", left, 10**9, names)
     assert scarce() is is_scarce
 
 

@@ -6,8 +6,12 @@ import asyncio
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
-# Some versions of Python count these as global: protocol assignments, and relays to 6to4.
-_NOT_GLOBAL_V4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+# Python counts these as global, some of them only in some versions.
+_NOT_GLOBAL_V4 = (
+    IPv4Network("192.0.0.0/24"),  # protocol assignments
+    IPv4Network("192.88.99.0/24"),  # relays to 6to4
+    IPv4Network("168.63.129.16/32"),  # in Azure the host, which knows the machine's secrets
+)
 # All global IPv6 addresses are of this network. What embeds an IPv4 address is outside of it
 # (IPv4-mapped, NAT64), save for what follows.
 _GLOBAL = IPv6Network("2000::/3")

@@ -30,9 +30,9 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response. Raises httpx.TransportError, which says why in words for anyone."""
-        url = request.url
+        url, host = request.url, _ascii_host(request.url)
         error = httpx.TransportError("its host name has no address")
-        request.extensions = {**request.extensions, "sni_hostname": url.host}
+        request.extensions = {**request.extensions, "sni_hostname": host}
         for address in (await self._resolve(url))[:MOST_ADDRESSES]:
             request.url = url.copy_with(host=address)
             try:
@@ -51,9 +51,14 @@ class PinnedTransport(httpx.AsyncBaseTransport):
     async def _resolve(self, url: httpx.URL) -> list[str]:
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            return await resolve(url.host, port, private=self._private)
+            return await resolve(_ascii_host(url), port, private=self._private)
         except UnusableAddress as error:
             raise httpx.TransportError(str(error)) from None
+
+
+def _ascii_host(url: httpx.URL) -> str:
+    """Return the host as DNS has it. Python encodes its Unicode form otherwise, to another name."""
+    return url.raw_host.decode("ascii")
 
 
 def _connections() -> httpx.AsyncHTTPTransport:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
-from wrapper.services.json_schema.references import find
+from wrapper.services.json_schema.references import REFERENCES, find
 from wrapper.services.json_schema.subschemas import walk
 
 MOST = 100_000
 LISTS = ("allOf", "anyOf", "oneOf")
 SINGLE = ("not", "if", "then", "else")
+ANCHORS = ("$anchor", "$dynamicAnchor")
 
 
 def is_too_costly(schema: Any) -> bool:
@@ -24,8 +26,19 @@ def is_too_costly(schema: Any) -> bool:
 
 class _Costs:
     def __init__(self, root: Any):
-        self._root = root
         self._costs: dict[int, int] = {}
+        self._roots = [root]
+        self._anchors: dict[str, list[Any]] = {}
+        for schema in walk(root):
+            if isinstance(schema, dict):
+                self._note_names(schema)
+
+    def _note_names(self, schema: dict[str, Any]) -> None:
+        if "$id" in schema:
+            self._roots.append(schema)
+        for name in ANCHORS:
+            if isinstance(anchor := schema.get(name), str):
+                self._anchors.setdefault(anchor, []).append(schema)
 
     def of(self, schema: Any) -> int:
         """Return how many subschemas apply with *schema*. A reference back to it counts 1."""
@@ -34,16 +47,27 @@ class _Costs:
         key = id(schema)
         if key not in self._costs:
             self._costs[key] = 1
-            cost = 1 + sum(map(self.of, self._applied(schema)))
+            cost = 1 + sum(map(self.of, _applied(schema)))
+            for reference in _references(schema):
+                cost += max(map(self.of, self._targets(reference)))
             self._costs[key] = min(cost, MOST + 1)
         return self._costs[key]
 
-    def _applied(self, schema: dict[str, Any]) -> Iterator[Any]:
-        for name in LISTS:
-            if isinstance(schemas := schema.get(name), list):
-                yield from schemas
-        yield from (schema[name] for name in SINGLE if name in schema)
-        if isinstance(by_name := schema.get("dependentSchemas"), dict):
-            yield from by_name.values()
-        if isinstance(reference := schema.get("$ref"), str):
-            yield find(self._root, reference)
+    def _targets(self, reference: str) -> Iterator[Any]:
+        """Yield what *reference* may lead to. It depends on the root, which may be any one here."""
+        _, _, fragment = reference.partition("#")
+        yield from (find(root, f"#{fragment}") for root in self._roots)
+        yield from self._anchors.get(unquote(fragment), ())
+
+
+def _applied(schema: dict[str, Any]) -> Iterator[Any]:
+    for name in LISTS:
+        if isinstance(schemas := schema.get(name), list):
+            yield from schemas
+    yield from (schema[name] for name in SINGLE if name in schema)
+    if isinstance(by_name := schema.get("dependentSchemas"), dict):
+        yield from by_name.values()
+
+
+def _references(schema: dict[str, Any]) -> list[str]:
+    return [value for name in REFERENCES if isinstance(value := schema.get(name), str)]

@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wrapper.json_text.precision import write_exact
-from wrapper.services.json_schema.exact import describe
-from wrapper.services.json_schema.references import find
+from wrapper.services.json_schema.loosening import in_words, loosen
 from wrapper.services.json_schema.subschemas import Schema, map_schemas
 
 KNOWN = {
@@ -34,28 +32,13 @@ def as_draft_7(schema: Schema) -> tuple[Schema, bool]:
 
     Descriptions state the missing keywords. The result accepts at least as much as the original.
     """
-    restricts: list[bool] = []
-
-    def repair(inner: Schema, root: Schema) -> Schema:
-        reference = str(inner.get("$ref", ""))
-        if not reference.startswith("#/") or find(root, reference) is not True:
-            return inner
-        restricts.append(True)
-        return {name: value for name, value in inner.items() if name != "$ref"}
-
-    known: Schema = map_schemas(schema, lambda inner: _state_unknown(inner, restricts))
-    repaired: Schema = map_schemas(known, lambda inner: repair(inner, known))
-    return repaired, bool(restricts)
+    plain: Schema = map_schemas(schema, _without_neutral)
+    known = loosen(plain, lambda inner: in_words(inner, {*_unknown(inner)}))
+    return known, known is not plain
 
 
-def _state_unknown(schema: Schema, restricts: list[bool]) -> Schema:
-    unknown = set(_unknown(schema))
-    kept: Schema = {name: value for name, value in schema.items() if name not in unknown}
-    stated = {name: value for name, value in schema.items() if name in unknown - _NEUTRAL}
-    if not stated:
-        return kept
-    restricts.append(True)
-    return describe(kept, f"It must also match this JSON Schema: {write_exact(stated)}")
+def _without_neutral(schema: Schema) -> Schema:
+    return {name: value for name, value in schema.items() if name not in _NEUTRAL}
 
 
 def _unknown(schema: Schema) -> Iterator[str]:
@@ -67,5 +50,7 @@ def _unknown(schema: Schema) -> Iterator[str]:
         yield from ("patternProperties", "additionalProperties")
     if "if" not in schema or not ("then" in schema or "else" in schema):
         yield from ("if", "then", "else")
+    if schema.get("minContains") == 0:
+        yield "contains"
     if _ANCHOR.match(str(schema.get("$ref", ""))):
         yield "$ref"

@@ -15,6 +15,8 @@ DOT = r"[^\n\r\x{2028}\x{2029}]"
 BOUNDARY = f"(?:(?<={WORD})(?!{WORD})|(?<!{WORD})(?={WORD}))"
 NO_BOUNDARY = f"(?:(?<={WORD})(?={WORD})|(?<!{WORD})(?!{WORD}))"
 ASSERTIONS = {"^": "^", "$": "$", r"\b": BOUNDARY, r"\B": NO_BOUNDARY}
+# Matches the empty text. Without it the library takes X+Y?X+ for X+(?:YX+)?, which matches one X.
+BARRIER = "x{0}"
 CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 LAST_CODE = 0x10FFFF
 # The character classes, written as members of a set, since a set cannot hold another set.
@@ -125,7 +127,8 @@ class _Translation:
     def _take_quantifier(self, match: re.Match[str]) -> None:
         if not self._repeatable:
             raise self._error(f"there is nothing for {match['quantifier']} to repeat")
-        self._write(match["quantifier"] + match["lazy"], repeatable=False)
+        optional = match["quantifier"][:2] in ("*", "?", "{0")
+        self._write(match[0] + BARRIER * optional, repeatable=False)
 
     def _take_assertion(self, match: re.Match[str]) -> None:
         self._write(ASSERTIONS[match["assertion"]], repeatable=False)

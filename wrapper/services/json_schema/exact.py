@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wrapper.json_text.precision import changes, is_suspect, reorders, write_exact
-from wrapper.services.json_schema.subschemas import Schema, holds_schemas, map_schemas
+from wrapper.json_text.precision import changes, is_suspect, reorders
+from wrapper.services.json_schema.loosening import describe, in_words, loosen
+from wrapper.services.json_schema.subschemas import Schema, holds_schemas
 
 # A placeholder for a Decimal in the quick check.
 _LONG = 10**16
@@ -22,25 +23,13 @@ def keep_exact(schema: Schema) -> Schema:
     """
     if not is_suspect(_write(schema)):
         return schema
-    changed: Schema = map_schemas(schema, _state_exactly)
-    return schema if changed == schema else changed
-
-
-def describe(schema: Schema, sentence: str) -> Schema:
-    """Return *schema* with *sentence* at the end of its description."""
-    described = schema.get("description")
-    before = f"{described}\n\n" if isinstance(described, str) and described else ""
-    return {**schema, "description": before + sentence}
+    return loosen(schema, _state_exactly)
 
 
 def _state_exactly(schema: Schema) -> Schema:
-    lost = {
-        name: value for name, value in schema.items() if not holds_schemas(name) and changes(value)
-    }
+    lost = [name for name, value in schema.items() if not holds_schemas(name) and changes(value)]
+    kept = in_words(schema, lost)
     properties = schema.get("properties")
-    kept: Schema = {name: value for name, value in schema.items() if name not in lost}
-    if lost:
-        kept = describe(kept, f"It must also match this JSON Schema: {write_exact(lost)}")
     if isinstance(properties, Mapping) and reorders(properties):
         kept = describe(kept, f"Write its properties in this order: {_names(properties)}")
     return kept

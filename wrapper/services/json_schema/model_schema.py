@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrapper.json_text.precision import write_exact
-from wrapper.services.json_schema.exact import describe, keep_exact
+from wrapper.services.json_schema.exact import keep_exact
+from wrapper.services.json_schema.loosening import describe
 from wrapper.services.json_schema.object_schema import fold, is_composed
 from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from wrapper.services.json_schema.loosening import loosen
 from wrapper.services.json_schema.parts import accepts_all, all_of, any_of, parts_of, plain
-from wrapper.services.json_schema.references import find, repair_references, without_unused
+from wrapper.services.json_schema.references import find, without_unused
 from wrapper.services.json_schema.subschemas import Part, Schema, count_values, types_of
 
 COMPOSED = ("anyOf", "oneOf", "allOf", "$ref", "$dynamicRef")
@@ -99,7 +100,7 @@ class _Folder:
         limit = 4 * self._size + 1000
         if count_values(folded, limit) >= limit:
             raise _TooComplex
-        return without_unused(repair_references(folded, self._root))
+        return without_unused(_repair_references(folded, self._root))
 
     def _write(self, requirement: _Object) -> dict[str, Any]:
         kept = {name: value for name, value in self._root.items() if name not in _FOLDED}
@@ -211,3 +212,27 @@ def _own(schema: Schema) -> _Object:
     if "patternProperties" in schema:  # it may apply to other names too
         others = True
     return _Object(properties, tuple(schema.get("required", ())), others)
+
+
+def _repair_references(schema: Schema, root: Schema) -> Schema:
+    """Return *schema*, the folded *root*, with references that accept as much as before.
+
+    References to parts of *root* other than definitions accept everything: their targets moved.
+    """
+    others = [kind for kind in types_of(root) if kind != "object"]
+    whole: Schema = {"$ref": "#"}
+    if others:  # the folded root accepts only objects
+        whole = {"anyOf": [whole, {"type": others}]}
+    return loosen(schema, lambda inner: _repair(inner, whole))
+
+
+def _repair(schema: Schema, whole: Schema) -> Schema:
+    reference = schema.get("$ref")
+    if "$dynamicRef" in schema:
+        return {}
+    if reference is None or str(reference).startswith(("#/$defs/", "#/definitions/")):
+        return schema
+    if reference != "#":
+        return {}
+    rest = {name: value for name, value in schema.items() if name != "$ref"}
+    return {**rest, **whole} if whole.keys().isdisjoint(rest) else {}

@@ -1,4 +1,4 @@
-"""Follow the references in a JSON Schema, and repair those that folding breaks."""
+"""Follow the references in a JSON Schema, and drop definitions that none leads to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from wrapper.services.json_schema.subschemas import Part, Schema, map_schemas, types_of, walk
+from wrapper.services.json_schema.subschemas import Part, Schema, walk
+
+REFERENCES = ("$ref", "$dynamicRef")
 
 
 def find(root: Schema, reference: str) -> Part:
@@ -21,31 +23,6 @@ def find(root: Schema, reference: str) -> Part:
     except (LookupError, ValueError, TypeError):
         return True
     return target if isinstance(target, (Mapping, bool)) else True
-
-
-def repair_references(schema: Schema, root: Schema) -> Schema:
-    """Return *schema*, the folded *root*, with references that accept as much as before.
-
-    References to parts of *root* other than definitions accept everything: their targets moved.
-    """
-    others = [kind for kind in types_of(root) if kind != "object"]
-    whole: Schema = {"$ref": "#"}
-    if others:  # the folded root accepts only objects
-        whole = {"anyOf": [whole, {"type": others}]}
-    repaired: Schema = map_schemas(schema, lambda inner: _repair(inner, whole))
-    return repaired
-
-
-def _repair(schema: Schema, whole: Schema) -> Schema:
-    reference = schema.get("$ref")
-    if "$dynamicRef" in schema:
-        return {}
-    if reference is None or str(reference).startswith(("#/$defs/", "#/definitions/")):
-        return schema
-    if reference != "#":
-        return {}
-    rest = {name: value for name, value in schema.items() if name != "$ref"}
-    return {**rest, **whole} if whole.keys().isdisjoint(rest) else {}
 
 
 def without_unused(schema: Schema) -> Schema:

@@ -25,15 +25,32 @@ def map_schemas(schema: Any, change: Callable[[Schema], Schema]) -> Any:
     """Return *schema* with *change* applied to each schema in it, the innermost first."""
     if not isinstance(schema, Mapping):
         return schema
-    return change({name: _map_value(name, value, change) for name, value in schema.items()})
+    return change(
+        {
+            name: map_value(name, value, lambda part: map_schemas(part, change))
+            for name, value in schema.items()
+        }
+    )
 
 
-def _map_value(name: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
+def map_value(name: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return *value*, which *name* holds, with *change* applied to each schema directly in it."""
     if name in MAPS and isinstance(value, Mapping):
-        return {key: map_schemas(schema, change) for key, schema in value.items()}
+        return {key: change(schema) for key, schema in value.items()}
     if name in LISTS and isinstance(value, list):
-        return [map_schemas(schema, change) for schema in value]
-    return map_schemas(value, change) if name in ONE else value
+        return [change(schema) for schema in value]
+    return change(value) if name in ONE else value
+
+
+def schemas_in(schema: Any) -> Iterator[Schema]:
+    """Yield *schema* and each schema in it that is not a boolean."""
+    waiting = [schema]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Mapping):
+            yield current
+            for name, value in current.items():
+                map_value(name, value, waiting.append)
 
 
 def types_of(schema: Schema) -> Sequence[str]:

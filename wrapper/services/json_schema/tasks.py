@@ -18,6 +18,7 @@ from jsonschema_rs import (
 
 from wrapper.services.json_schema.cost import is_too_costly
 from wrapper.services.json_schema.ecma_regex import translate
+from wrapper.services.json_schema.subschemas import holds_schemas
 
 # A pattern that takes more steps exceeds the limit, like too much CPU time.
 BACKTRACKS = 10_000_000
@@ -59,7 +60,8 @@ def check_answer(body: bytes, size: int) -> str | None:
     RecursionError if a pattern takes too many steps.
     """
     try:
-        answer = json.loads(body[size:], parse_constant=_refuse_constant, parse_float=Decimal)
+        text = body[size:].decode(errors="surrogatepass")  # from bytes, json guesses the encoding
+        answer = json.loads(text, parse_constant=_refuse_constant, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         return f"it is not JSON: {_first_line(error)}"
     patterns: dict[str, str] = {}
@@ -95,10 +97,23 @@ def _keyword(name: str, value: Any, patterns: dict[str, str]) -> Any:
         return value
     if name == "pattern" and isinstance(value, str):
         return _pattern(value, patterns)
+    if name not in MAPS and not holds_schemas(name):
+        return _unknown(value, patterns)
     if name not in MAPS or not isinstance(value, dict):
         return _translated(value, patterns)
     inner = {key: _translated(schema, patterns) for key, schema in value.items()}
     return _by_pattern(inner, patterns) if name == "patternProperties" else inner
+
+
+def _unknown(value: Any, patterns: dict[str, str]) -> Any:
+    """Return the *value* of an unknown keyword translated, since a reference may lead into it.
+
+    It need not hold schemas, so that *value* may be none.
+    """
+    try:
+        return _translated(value, patterns)
+    except ValueError:
+        return value
 
 
 def _by_pattern(schemas: dict[str, Any], patterns: dict[str, str]) -> dict[str, Any]:
@@ -130,7 +145,8 @@ def _reason(error: ValidationError, patterns: dict[str, str]) -> str:
         raise RecursionError
     message = error.message
     if isinstance(error.kind, ValidationErrorKind.Pattern):
-        message = f"it does not match the pattern {patterns[error.kind.pattern]!r}"
+        pattern = error.kind.pattern
+        message = f"it does not match the pattern {patterns.get(pattern, pattern)!r}"
     where = ".".join(map(str, error.instance_path))
     text = message.partition("\n")[0][:REASON_CHARACTERS]
     return f"{where}: {text}" if where else text

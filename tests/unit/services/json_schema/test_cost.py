@@ -34,6 +34,28 @@ def test_costly(levels):
     assert is_too_costly({"properties": {"x": {"items": doubling(levels)}}, **doubling(levels)})
 
 
+def by_name(levels, reference="$ref", anchor="$anchor", **more):
+    definitions = {
+        f"d{n}": {anchor: f"d{n}", "allOf": [{reference: f"#d{n + 1}"}] * 2} for n in range(levels)
+    }
+    last = {f"d{levels}": {anchor: f"d{levels}", "type": "object"}}
+    return {reference: "#d0", "$defs": definitions | last, **more}
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"reference": "$dynamicRef"}, {"anchor": "$dynamicAnchor"}, {"$id": "x.json"}]
+)
+def test_anchors(names):
+    """References to anchors count as those to definitions do."""
+    assert is_too_costly(by_name(31, **names))
+    assert not is_too_costly(by_name(12, **names))
+
+
+def test_inner_roots():
+    """A reference may begin at an inner root, that of a schema with an id."""
+    assert is_too_costly({"properties": {"a": {"$id": "x.json", **doubling(31)}}})
+
+
 def test_escaped_references():
     """Escapes in references are decoded."""
     schema = doubling(20)

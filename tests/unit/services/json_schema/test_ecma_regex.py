@@ -152,6 +152,10 @@ MATCHES = [
     ("\\u", "u"),
     ("\\u00", "u00"),
     ("\\x4", "x4"),
+    ("^[a-z]+-?[a-z]+$", "ab"),
+    ("^[a-z]+-?[a-z]+$", "a-b"),
+    ("^a+b{0,2}a+$", "abba"),
+    ("^(a)(?:a+b?a+)\\1$", "aaaa"),
 ]
 MISSES = [
     ("\\d", "\u0663"),
@@ -175,6 +179,15 @@ MISSES = [
     ("[a\\-z]", "b"),
     ("\\Qa.b\\E", "a.b"),
     ("^\\S+$", "a b"),
+    ("^[a-z]+-?[a-z]+$", "a"),
+    ("^[0-9]+\\.?[0-9]+$", "7"),
+    ("\\w+-?\\w+", "1"),
+    ("^a+b*a+$", "a"),
+    ("^a+b??a+$", "a"),
+    ("^a+b{0,2}a+$", "a"),
+    ("^a+(?:b?)+a+$", "a"),
+    ("^a+(b)?a+$", "a"),
+    ("^(a)(?:a+b?a+)\\1$", "aaa"),
 ]
 
 
@@ -246,6 +259,19 @@ def test_data_is_no_pattern():
     }
     assert fits(schema, {"pattern": {"pattern": "("}, "a": {"pattern": "\\d"}}) is None
     assert fits(schema, {"pattern": {"pattern": "x"}})
+
+
+def test_unknown_keywords():
+    """An unknown keyword may hold any data; references may lead to schemas in it."""
+    schema = {
+        "x-ui": {"pattern": "("},
+        "x-own": {"a": {"pattern": "^\\d$"}, "b": {"pattern": "(?i)b"}},
+    }
+    assert compile_schema(json.dumps(schema).encode()) is None
+    for name, text in (("a", "\u0663"), ("b", "c")):
+        pattern = schema["x-own"][name]["pattern"]
+        reason = fits({"$ref": f"#/x-own/{name}", **schema}, text)
+        assert reason == f"it does not match the pattern {pattern!r}"
 
 
 def test_steps():

@@ -102,6 +102,27 @@ def test_dns_that_changes(monkeypatch):
     assert addresses == ["8.8.8.8"]
 
 
+@pytest.mark.parametrize("host", ["xn--fa-hia.de", "mcp.example.com"])
+def test_international_host(monkeypatch, host):
+    """DNS and TLS are asked for the host as the URL writes it, and not for a similar one."""
+
+    async def getaddrinfo(name, *_, **__):
+        asked.append(name)
+        return [(0, 0, 0, "", ("8.8.8.8", 443))]
+
+    async def main():
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        async with httpx.AsyncClient(transport=checked, trust_env=False) as client:
+            await client.post(url)
+
+    url, inner = f"https://{host}/mcp", Inner()
+    asked: list[str] = []
+    checked = CheckedTransport(server(url=url), inner)
+    asyncio.run(main())
+    assert asked == [host]
+    assert inner.connected == [("8.8.8.8", host)]
+
+
 def test_the_next_address(monkeypatch):
     """If nothing listens at one address of the host, it tries the next one."""
 

@@ -32,13 +32,15 @@ class AnswerText:
     def feed(self, text: str) -> str:
         """Return the text that is certain to stand before every stop sequence.
 
-        A blank line separates the text before a tool was used from the text after it.
+        A blank line separates the text before a tool was used from the text after it. The model did
+        not write it, so it is no part of a stop sequence.
         """
-        if self._needs_separator:
-            text = "\n\n" + text
-            self._needs_separator = False
+        if not text or self.cut:
+            return ""
+        before = self._cutter.rest() + "\n\n" if self._needs_separator else ""
+        self._needs_separator = False
         self._has_text = self.unfinished = True
-        return self._cutter.feed(text)
+        return before + self._cutter.feed(text)
 
     def end_message(self, reason: str | None) -> None:
         """Record the message's stop *reason*, which is None where the API broke off."""

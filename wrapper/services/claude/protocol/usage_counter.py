@@ -79,7 +79,8 @@ class UsageCounter:
             return Used(stream, requests)
         if len(spent) == 1 and self.model:  # a cloud may give the model another name
             spent = {self.model: next(iter(spent.values()))}
-        return Used(spent, requests)
+        # The request counts for the first model, and a tool's model may be listed before it.
+        return Used(dict(sorted(spent.items(), key=lambda item: item[0] != self.model)), requests)
 
     def cost(self, result: Raw | None) -> float | None:
         """Return the turn's cost in dollars, or None if Claude Code does not report it."""

@@ -271,11 +271,26 @@ def test_silent_round():
     assert text_of(events) == "So."
 
 
-def test_stop_sequence_across_rounds():
-    """A stop sequence is found even if it begins before a tool use."""
-    raw = [start(), text("a\n"), stop("tool_use"), start(), text("b")]
-    parser, events = read(*raw, stops=("\n\n\n",))
-    assert text_of(events) == "a"
+def test_empty_text_before_a_tool():
+    """An empty text before the tool use brings no blank line either."""
+    events = read(start(), text(""), stop("tool_use"), start(), text("So."))[1]
+    assert text_of(events) == "So."
+
+
+@pytest.mark.parametrize("sequence", ["\n", "\n\n", "\n\n\n"])
+def test_the_blank_line_stops_nothing(sequence):
+    """The blank line that the gateway adds is no stop sequence, nor part of one."""
+    raw = [start(), text("Let me look."), stop("tool_use"), start(), text("It is"), text(" so.")]
+    parser, events = read(*raw, stops=(sequence,))
+    assert text_of(events) == "Let me look.\n\nIt is so."
+    assert not parser.cut
+
+
+def test_stop_sequence_after_a_tool():
+    """A stop sequence after a tool use ends the text."""
+    raw = [start(), text("a E"), stop("tool_use"), start(), text("ND b E"), text("ND c")]
+    parser, events = read(*raw, stops=("END",))
+    assert text_of(events) == "a E\n\nND b "
     assert parser.cut
 
 

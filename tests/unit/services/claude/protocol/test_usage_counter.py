@@ -54,6 +54,14 @@ def test_another_model():
     assert counter.cost(total) == 0.5
 
 
+def test_the_main_model_comes_first():
+    """The main thread's model comes first, for which the request counts."""
+    total = result(0.75, haiku=(1, 0, 0, 2, 0, 0.5), opus=(10, 20, 30, 40, 5, 0.25))
+    counter = UsageCounter()
+    counter.start({"model": "opus", "usage": {"input_tokens": 3}})
+    assert [*counter.used(total).spent] == ["opus", "haiku"]
+
+
 def test_no_rounding_errors():
     """Costs are subtracted without the rounding errors of floats."""
     counter = UsageCounter(result(0.1, opus=(1, 0, 0, 1, 0, 0.1)))
