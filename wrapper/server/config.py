@@ -138,8 +138,28 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
         if server.cfg.workers > 1 and prometheus.installed():
             _share_metrics()
         _report_problems(server, settings)
+        _reload_only_if_right(server)
 
     return on_starting
+
+
+def _reload_only_if_right(server: Any) -> None:
+    """Make *server* ignore SIGHUP while settings are wrong.
+
+    gunicorn would end without its workers. With the old configuration it would end, too, because
+    its new workers could not start.
+    """
+    reload = server.handle_hup
+
+    def handle_hup() -> None:
+        try:
+            start_checks.load()
+        except SettingsError as error:
+            server.log.error("Nothing is reloaded, as the gateway would not start: %s", error)
+        else:
+            reload()
+
+    server.handle_hup = handle_hup
 
 
 def _report_problems(server: Any, settings: Settings) -> None:

@@ -1,8 +1,11 @@
-"""gunicorn's settings: what several workers need."""
+"""gunicorn's settings: what several workers need, and when they are read again."""
+
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
 
-from wrapper.server.config import reasons_for_one_worker
+from wrapper.server.config import configuration, reasons_for_one_worker
 from wrapper.settings import Settings
 
 pytestmark = pytest.mark.packages
@@ -25,3 +28,48 @@ def test_several_workers(settings, names):
     """Several workers are refused if they would not share sessions or rates."""
     reasons = reasons_for_one_worker(Settings(**settings))
     assert [reason.partition(":")[0] for reason in reasons] == names
+
+
+class Server:
+    """What the hooks use of gunicorn's main process."""
+
+    def __init__(self, **settings):
+        self.cfg = Config()
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+        self.errors: list[str] = []
+        self.log = SimpleNamespace(error=self._error, warning=lambda *_: None)
+        self.reloads = 0
+
+    def handle_hup(self):
+        self.reloads += 1
+
+    def _error(self, message, *arguments):
+        self.errors.append(message % arguments)
+
+
+@pytest.fixture
+def keys_file(monkeypatch, tmp_path):
+    """A valid API_KEYS_FILE, beside a Claude Code."""
+    claude = tmp_path / "claude"
+    claude.write_text("#!/bin/sh\necho '2.1.400 (Claude Code)'\n")
+    claude.chmod(0o755)
+    monkeypatch.setenv("CLAUDE_CLI_PATH", str(claude))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "keys.toml"
+    file.write_text("[keys]\n")
+    monkeypatch.setenv("API_KEYS_FILE", str(file))
+    return file
+
+
+def test_reload_with_wrong_settings(keys_file):
+    """On SIGHUP the server goes on as it is while settings are wrong, and logs what is wrong."""
+    hooks, server = configuration(), Server()
+    hooks["on_starting"](server)
+    keys_file.write_text("[[[")
+    server.handle_hup()
+    assert server.reloads == 0
+    assert "keys.toml is not valid TOML" in server.errors[0]
+    keys_file.write_text("[keys]\n")
+    server.handle_hup()
+    assert server.reloads == 1
