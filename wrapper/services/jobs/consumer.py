@@ -56,9 +56,11 @@ class Consumer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        if self._most:
-            self._thread = threading.Thread(target=self._take_jobs, name="jobs", daemon=True)
-            self._thread.start()
+        """Start the thread, unless it runs. Raises RuntimeError if there is none."""
+        if self._most and self._thread is None:
+            thread = threading.Thread(target=self._take_jobs, name="jobs", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def stop(self) -> None:
         """Begin no more jobs. The queue may still be waited for, for a second; see `join`."""

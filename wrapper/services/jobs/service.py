@@ -222,9 +222,9 @@ class Jobs:
     def _begin(self) -> None:
         with self._beginning:
             if self._started and self._runs and not self._begun:
-                self._begun = True
                 self._consumer.start()
                 self._upkeep.start()
+                self._begun = True
 
     def _stop(self, id_: str) -> None:
         for job in self._consumer.running():
