@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -130,17 +130,21 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
         if server.cfg.workers > 1 and (reasons := reasons_for_one_worker(settings)):
             refuse(*reasons)
-        if exposed := guard.exposed(server.cfg.bind, settings):
-            refuse(
-                f"API_KEY: {exposed} can be reached from other machines; "
-                "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
-            )
+        _refuse_exposed(server.cfg.bind, settings)
         if server.cfg.workers > 1 and prometheus.installed():
             _share_metrics()
         _report_problems(server, settings)
         _reload_only_if_right(server)
 
     return on_starting
+
+
+def _refuse_exposed(binds: Iterable[str], settings: Settings) -> None:
+    if exposed := guard.exposed(binds, settings):
+        refuse(
+            f"API_KEY: {exposed} can be reached from other machines; "
+            "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
+        )
 
 
 def _reload_only_if_right(server: Any) -> None:
@@ -211,6 +215,8 @@ def reasons_for_one_worker(settings: Settings) -> list[str]:
 
 def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
     def when_ready(server: Arbiter) -> None:
+        # Sockets from systemd, or from the server before an upgrade, may have other addresses.
+        _refuse_exposed((str(each).split("://")[-1] for each in server.LISTENERS), settings)
         for listener in server.LISTENERS:
             limit_connections(listener.sock, settings.client_timeout)
 

@@ -1,9 +1,11 @@
-"""gunicorn's settings: what several workers need, and when they are read again."""
+"""gunicorn's settings and hooks: several workers, reloads, and the sockets."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.sock import TCP6Socket, TCPSocket, UnixSocket
 
 from wrapper.server.config import configuration, reasons_for_one_worker
 from wrapper.settings import Settings
@@ -49,17 +51,30 @@ class Server:
 
 
 @pytest.fixture
+def hooks(monkeypatch, tmp_path):
+    """The hooks of a server without a key."""
+    for name in ("HOST", "API_KEY", "API_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    _install_claude(monkeypatch, tmp_path)
+    return configuration()
+
+
+@pytest.fixture
 def keys_file(monkeypatch, tmp_path):
     """A valid API_KEYS_FILE, beside a Claude Code."""
+    _install_claude(monkeypatch, tmp_path)
+    file = tmp_path / "keys.toml"
+    file.write_text("[keys]\n")
+    monkeypatch.setenv("API_KEYS_FILE", str(file))
+    return file
+
+
+def _install_claude(monkeypatch, tmp_path):
     claude = tmp_path / "claude"
     claude.write_text("#!/bin/sh\necho '2.1.400 (Claude Code)'\n")
     claude.chmod(0o755)
     monkeypatch.setenv("CLAUDE_CLI_PATH", str(claude))
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "keys.toml"
-    file.write_text("[keys]\n")
-    monkeypatch.setenv("API_KEYS_FILE", str(file))
-    return file
 
 
 def test_reload_with_wrong_settings(keys_file):
@@ -73,3 +88,23 @@ def test_reload_with_wrong_settings(keys_file):
     keys_file.write_text("[keys]\n")
     server.handle_hup()
     assert server.reloads == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "refused"),
+    [
+        (TCPSocket, ("127.0.0.1", 0), False),
+        (TCPSocket, ("0.0.0.0", 0), True),
+        (TCP6Socket, ("::1", 0), False),
+        (TCP6Socket, ("::", 0), True),
+        (UnixSocket, "socket", False),
+    ],
+)
+def test_inherited_sockets(hooks, kind, address, refused):
+    """Without a key a server refuses sockets beyond loopback, wherever it has them from."""
+    server = Server()
+    listener = kind(address, server.cfg, None)
+    server.LISTENERS = [listener]
+    refusal = pytest.raises(SystemExit, match="can be reached from other machines")
+    with contextlib.closing(listener), refusal if refused else contextlib.nullcontext():
+        hooks["when_ready"](server)
