@@ -32,6 +32,8 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
 
 # Removed when the server ends. A reload calls all hooks again, and keeps it.
 _cleanup = ExitStack()
+# Variables that name what is removed then.
+_own_variables: set[str] = set()
 
 
 def refuse(*reasons: str) -> NoReturn:
@@ -112,6 +114,7 @@ def _hooks(settings: Settings) -> dict[str, Any]:
         "on_starting": _on_starting(settings),
         "nworkers_changed": _nworkers_changed(settings),
         "when_ready": _when_ready(settings),
+        "pre_exec": pre_exec,
         "post_fork": post_fork,
         "post_worker_init": post_worker_init,
         "worker_exit": worker_exit,
@@ -186,6 +189,7 @@ def _share_metrics() -> None:
         directory = RuntimeDirectory()
         _cleanup.callback(directory.remove)
         os.environ[prometheus.SHARED] = str(directory.path)
+        _own_variables.add(prometheus.SHARED)
 
 
 def _nworkers_changed(settings: Settings) -> Callable[[Any, int, int | None], None]:
@@ -221,6 +225,15 @@ def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
             limit_connections(listener.sock, settings.client_timeout)
 
     return when_ready
+
+
+def pre_exec(server: Arbiter) -> None:
+    """On SIGUSR2, keep what ends with this server from the next one, which would rely on it.
+
+    After a reload gunicorn takes this server's variables for those that it was started with.
+    """
+    for name in _own_variables:
+        server.cfg.env_orig.pop(name, None)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:

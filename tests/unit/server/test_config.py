@@ -7,6 +7,8 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.sock import TCP6Socket, TCPSocket, UnixSocket
 
+from wrapper import prometheus
+from wrapper.server import config
 from wrapper.server.config import configuration, reasons_for_one_worker
 from wrapper.settings import Settings
 
@@ -55,6 +57,7 @@ def hooks(monkeypatch, tmp_path):
     """The hooks of a server without a key."""
     for name in ("HOST", "API_KEY", "API_KEYS_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SESSION_STORE", "none")
     _install_claude(monkeypatch, tmp_path)
     return configuration()
 
@@ -108,3 +111,31 @@ def test_inherited_sockets(hooks, kind, address, refused):
     refusal = pytest.raises(SystemExit, match="can be reached from other machines")
     with contextlib.closing(listener), refusal if refused else contextlib.nullcontext():
         hooks["when_ready"](server)
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """The variable of the directory for metrics, which is not set, and nothing stays after it."""
+    monkeypatch.setattr(config, "_own_variables", set())
+    monkeypatch.setenv(prometheus.SHARED, "")
+    monkeypatch.delenv(prometheus.SHARED)
+    yield prometheus.SHARED
+    config.on_exit(Server())
+
+
+def test_metrics_after_an_upgrade(hooks, shared):
+    """The server that replaces one of several workers gets no directory that ends with that one."""
+    hooks["on_starting"](Server(workers=2, bind="127.0.0.1:0"))
+    reloaded = Server()
+    assert reloaded.cfg.env_orig[shared]
+    hooks["pre_exec"](reloaded)
+    assert shared not in reloaded.cfg.env_orig
+
+
+def test_metrics_of_the_operator(hooks, shared, monkeypatch, tmp_path):
+    """A directory that the operator has set for metrics is also that of the server's successor."""
+    monkeypatch.setenv(shared, str(tmp_path))
+    server = Server(workers=2, bind="127.0.0.1:0")
+    hooks["on_starting"](server)
+    hooks["pre_exec"](server)
+    assert server.cfg.env_orig[shared] == str(tmp_path)
