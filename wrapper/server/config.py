@@ -194,7 +194,10 @@ def _share_metrics() -> None:
 
 def _nworkers_changed(settings: Settings) -> Callable[[Any, int, int | None], None]:
     def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-        if new_value > 1 and (reasons := reasons_for_one_worker(settings)):
+        reasons = reasons_for_one_worker(settings)
+        if server.cfg.workers < 2:
+            reasons.append("a server that began with one shares nothing; start it with -w 2")
+        if new_value > 1 and reasons:
             server.log.error("staying with one worker: %s", "; ".join(reasons))
             server.num_workers = 1
 

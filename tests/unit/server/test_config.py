@@ -139,3 +139,15 @@ def test_metrics_of_the_operator(hooks, shared, monkeypatch, tmp_path):
     hooks["on_starting"](server)
     hooks["pre_exec"](server)
     assert server.cfg.env_orig[shared] == str(tmp_path)
+
+
+@pytest.mark.parametrize(("began", "stays"), [(1, 1), (2, 3)])
+def test_more_workers(hooks, began, stays):
+    """On SIGTTIN a server that began with one worker, which shares nothing, stays with it."""
+    server = Server(workers=began)
+    server.num_workers = began + 1
+    hooks["nworkers_changed"](server, server.num_workers, began)
+    assert server.num_workers == stays
+    assert [error.rpartition("; ")[2] for error in server.errors] == ["start it with -w 2"] * (
+        began == 1
+    )
