@@ -10,14 +10,19 @@ from wrapper.settings import masking, parsers
 from wrapper.settings.capacity import turns_at_once
 from wrapper.settings.claude_tools import TOOLS
 from wrapper.settings.columns import (
+    CENTURY,
+    between,
     choice,
     flag,
     integer,
     listing,
+    milliseconds,
     moment,
     not_empty,
     not_negative,
     positive,
+    seconds,
+    seconds_or_none,
     text,
 )
 
@@ -148,7 +153,7 @@ class Settings:
         "that was replaced serves no longer.",
         positive,
     )
-    boot_timeout: int = integer(30, "Seconds that a process may take to start.", positive)
+    boot_timeout: int = integer(30, "Seconds that a process may take to start.", seconds)
     max_concurrent_turns: int = integer(
         0,
         "Turns that may run at once. 0: as many as memory, at 230 MiB each, and cores allow.",
@@ -157,28 +162,30 @@ class Settings:
     max_queue: int = integer(
         64, "Requests that may wait until a turn can run; further ones get 429.", not_negative
     )
-    queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", positive)
-    max_timeout: int = integer(600_000, "Milliseconds that a turn may take; then 504.", positive)
+    queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", seconds)
+    max_timeout: int = integer(
+        600_000, "Milliseconds that a turn may take; then 504.", milliseconds
+    )
     background_timeout: int = integer(
         3_600_000,
         "Milliseconds that the turn of a response in the background may take, in place of "
         "MAX_TIMEOUT.",
-        positive,
+        milliseconds,
     )
     first_event_timeout: int = integer(
         300,
         "Seconds that the model may take to begin its answer, once the turn has a process; then "
         "504, or the next fallback model. 0: as long as MAX_TIMEOUT.",
-        not_negative,
+        seconds_or_none,
     )
     client_timeout: int = integer(
         30,
         "Seconds that a client may take to send a request, or leave an answer unread, before its "
         "connection is closed.",
-        positive,
+        seconds,
     )
     graceful_timeout: int = integer(
-        30, "Seconds that running turns may take to finish at shutdown.", positive
+        30, "Seconds that running turns may take to finish at shutdown.", seconds
     )
     claude_cli_path: str = text(
         "",
@@ -266,10 +273,10 @@ class Settings:
     mcp_timeout: int = integer(
         10_000,
         "Milliseconds that an MCP server may take to connect; then the turn fails.",
-        positive,
+        milliseconds,
     )
     mcp_tool_timeout: int = integer(
-        60_000, "Milliseconds that a tool of an MCP server may take.", positive
+        60_000, "Milliseconds that a tool of an MCP server may take.", milliseconds
     )
     usage_db: str = text(
         "~/.local/state/claude-code-gateway/usage.db",
@@ -285,7 +292,7 @@ class Settings:
         -1,
         "Jobs that each process runs in the background at once; 0: none, as another process does. "
         "-1: one less than MAX_CONCURRENT_TURNS.",
-        validate.Range(min=-1),
+        between(-1),
     )
     max_jobs_of_key: int = integer(
         1000,
@@ -305,7 +312,7 @@ class Settings:
     request_log_days: int = integer(
         30,
         "Days that finished requests are kept for the console, in USAGE_DB or Redis; 0: none.",
-        not_negative,
+        between(0, CENTURY // 86_400),
     )
     budget_max_turns: int = integer(
         50,
@@ -313,7 +320,7 @@ class Settings:
         positive,
     )
     approval_timeout: int = integer(
-        600, "Seconds that a tool waits for approval; then it is denied.", positive
+        600, "Seconds that a tool waits for approval; then it is denied.", seconds
     )
     max_approvals: int = integer(
         16,
@@ -358,10 +365,10 @@ class Settings:
     session_ttl: int = integer(
         3600,
         "Seconds that a session is kept after its last turn, and a response after its last use.",
-        positive,
+        between(1, CENTURY),
     )
     session_wait: int = integer(
-        30, "Seconds that a turn waits for another turn of its session; then 409.", not_negative
+        30, "Seconds that a turn waits for another turn of its session; then 409.", seconds_or_none
     )
     session_max_bytes: int = integer(
         8 * 1024**2,
@@ -404,7 +411,7 @@ class Settings:
     files_ttl: int = integer(
         30 * 86_400,
         "Seconds that a file is kept; its upload may ask for fewer.",
-        validate.Range(min=3600),
+        between(3600, CENTURY),
     )
     max_parked: int = integer(
         8, "Parked processes: kept after a turn for the next one of its conversation.", not_negative

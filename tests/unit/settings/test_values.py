@@ -62,6 +62,11 @@ REFUSED = [
     ("MESSAGES_BETAS", "files api", "'files api' is not the name of a beta"),
     ("LOG_PROMPTS", "perhaps", "must be true or false"),
     ("PORT", "80.5", "must be a whole number"),
+    ("CLIENT_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
+    ("GRACEFUL_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
+    ("MCP_TIMEOUT", "2147483648", "must be less than or equal to 2147483647"),
+    ("SESSION_TTL", "10000000000000", "must be less than or equal to 3155760000"),
+    ("MAX_JOBS_OF_KEY", "1" + "0" * 19, "must be less than or equal to"),
 ]
 
 
