@@ -266,13 +266,16 @@ class Gateway:
     def drain(self) -> None:
         """Begin no more turns, wait up to GRACEFUL_TIMEOUT for running ones, and close.
 
-        It blocks, so a signal handler must call it in another thread.
+        It blocks, so a signal handler must call it in another thread. KeyboardInterrupt ends only
+        the wait.
         """
-        self.lifecycle.drain()
-        self.work.jobs.drain()
-        self.limits.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
-        self.work.jobs.wait_until_idle(ENDING_SECONDS)
-        self.close()
+        try:
+            self.lifecycle.drain()
+            self.work.jobs.drain()
+            self.limits.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
+            self.work.jobs.wait_until_idle(ENDING_SECONDS)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Stop all processes and remove their files, even if turns are running."""
