@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import Field, field
 from typing import Any
@@ -34,6 +35,13 @@ milliseconds = between(1, MOST_MILLISECONDS)
 seconds = between(1, MOST_SECONDS)
 seconds_or_none = between(0, MOST_SECONDS)
 not_empty = validate.Length(min=1)
+
+
+def has_home(path: str) -> None:
+    """Check that there is the user whose home directory `~user` at the start of *path* names."""
+    home = path.partition("/")[0]
+    if home.startswith("~") and home != "~" and os.path.expanduser(home) == home:
+        raise ValidationError(f"there is no home directory for {home}; write the path out")
 
 
 def text(

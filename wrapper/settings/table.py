@@ -14,6 +14,7 @@ from wrapper.settings.columns import (
     between,
     choice,
     flag,
+    has_home,
     integer,
     listing,
     milliseconds,
@@ -56,7 +57,7 @@ class Settings:
         secret=masking.whole,
     )
     api_keys_file: str = text(
-        "", "TOML file with a key and ceilings for each caller; `keys new` writes it."
+        "", "TOML file with a key and ceilings for each caller; `keys new` writes it.", has_home
     )
     cors_origins: tuple[str, ...] = listing(
         parsers.origins,
@@ -133,7 +134,9 @@ class Settings:
         "key. Otherwise nothing checks that it takes text verbatim and keeps files from callers.",
     )
     trials_dir: str = text(
-        TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."
+        TRIALS_DIR,
+        "Holds the results of these trials, so that each Claude Code is tried once.",
+        has_home,
     )
     pool_recycle: str = choice(
         "auto",
@@ -218,7 +221,7 @@ class Settings:
         "tool Skill in CLAUDE_TOOLS.",
     )
     claude_skills_dir: str = text(
-        "", "Directory like .claude, with skills/NAME/SKILL.md and commands/NAME.md."
+        "", "Directory like .claude, with skills/NAME/SKILL.md and commands/NAME.md.", has_home
     )
     claude_permission_mode: str = choice(
         "acceptEdits",
@@ -251,7 +254,9 @@ class Settings:
         "Further environment variables for Claude Code; they override those that the gateway sets.",
     )
     mcp_config: str = text(
-        "", "JSON file of MCP servers for agents, in Claude Code's own format (mcpServers)."
+        "",
+        "JSON file of MCP servers for agents, in Claude Code's own format (mcpServers).",
+        has_home,
     )
     mcp_default_servers: tuple[str, ...] = listing(
         parsers.names,
@@ -281,12 +286,12 @@ class Settings:
     usage_db: str = text(
         "~/.local/state/claude-code-gateway/usage.db",
         "SQLite file that records usage and cost.",
-        not_empty,
+        validate.And(not_empty, has_home),
     )
     jobs_db: str = text(
         "~/.local/state/claude-code-gateway/jobs.db",
         "SQLite file of what runs in the background, if SESSION_STORE is no Redis.",
-        not_empty,
+        validate.And(not_empty, has_home),
     )
     background_turns: int = integer(
         -1,
@@ -398,11 +403,13 @@ class Settings:
         "",
         "Holds a directory for the agents of each session, unless CLAUDE_CWD is set. Default: "
         f"{SESSION_DIR}; with CLAUDE_USER {SESSION_DIR_OF_USER}.",
+        has_home,
     )
     files_dir: str = text(
         "",
         "Holds uploaded files and the results of batches, unless SESSION_STORE is a Redis, which "
         f"then holds them if this is not set. Default: {FILES_DIR}.",
+        has_home,
     )
     file_max_bytes: int = integer(512 * 1024**2, "Bytes that a file may have; then 413.", positive)
     files_max_bytes: int = integer(

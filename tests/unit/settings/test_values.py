@@ -62,6 +62,13 @@ REFUSED = [
     ("MESSAGES_BETAS", "files api", "'files api' is not the name of a beta"),
     ("LOG_PROMPTS", "perhaps", "must be true or false"),
     ("PORT", "80.5", "must be a whole number"),
+    *(
+        (name, "~nobody-of-this-name/x", "no home directory for ~nobody-of-this-name; write")
+        for name in (
+            *("API_KEYS_FILE", "CLAUDE_SKILLS_DIR", "FILES_DIR", "JOBS_DB", "MCP_CONFIG"),
+            *("SESSION_DIR", "TRIALS_DIR", "USAGE_DB"),
+        )
+    ),
     ("CLIENT_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
     ("GRACEFUL_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
     ("MCP_TIMEOUT", "2147483648", "must be less than or equal to 2147483647"),
