@@ -188,6 +188,15 @@ def test_taken_port_moves_on(capsys, taken):
     assert capsys.readouterr().err == f"Port {taken} is taken; serving on {chosen}.\n"
 
 
+@pytest.mark.parametrize("variable", ["GUNICORN_FD", "LISTEN_FDS"])
+def test_inherited_port(monkeypatch, capsys, taken, variable):
+    """A server that inherits the socket of a port looks for no other one."""
+    monkeypatch.setenv(variable, "3")
+    choose_port(taken)
+    assert os.environ["PORT"] == str(taken)
+    assert capsys.readouterr().err == ""
+
+
 def test_no_further_than_twenty(monkeypatch):
     """After 20 further ports the search ends, and the error names the range."""
     tried = []

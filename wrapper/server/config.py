@@ -177,9 +177,8 @@ def _report_problems(server: Any, settings: Settings) -> None:
     for finding in check_storage(settings):
         if finding.level is not Level.OK:
             server.log.warning("%s: %s", finding.subject, finding.message)
-    inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
     own = (settings.host, settings.port)
-    if own in server.cfg.address and not inherited and (why := ports.why_not(*own)):
+    if own in server.cfg.address and not ports.inherited() and (why := ports.why_not(*own)):
         server.log.error("PORT: %s port %d: %s", *own, why)
 
 
