@@ -48,7 +48,7 @@ SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
 class Settings:
     """What an operator may choose. The environment has each field under its name in capitals."""
 
-    host: str = text("127.0.0.1", "Address to listen on.")
+    host: str = text("127.0.0.1", "Address to listen on.", parse=parsers.host)
     port: int = integer(8000, "Port to listen on.", validate.Range(min=0, max=65535))
     api_key: str = text(
         "",

@@ -24,6 +24,7 @@ WORDS = [
     ("LOG_PROMPTS", "NO", False),
     ("PORT", " 9001 ", 9001),
     ("HOST", "127.0.0.1 ", "127.0.0.1"),
+    ("HOST", "[::1]", "::1"),
 ]
 
 
@@ -36,7 +37,7 @@ def test_empty_is_unset(name):
 
 @pytest.mark.parametrize(("name", "text", "value"), WORDS)
 def test_case_and_blanks(name, text, value):
-    """Words may be in upper and lower case, and blanks around a value do not count."""
+    """Letters' case, blanks around a value, and brackets of an address do not count."""
     os.environ[name] = text
     assert getattr(load(), name.lower()) == value
 
