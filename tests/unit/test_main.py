@@ -261,7 +261,7 @@ def test_no_app_without_settings():
 
 
 def test_demo_environment(tmp_path):
-    """The demo's gateway sees no variable of the user that leads to an account."""
+    """The demo's gateway gets PATH and PORT, and no variable that leads to an account."""
     keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "AWS_PROFILE")
     routes = (
         "CLAUDE_CODE_USE_BEDROCK",
@@ -272,8 +272,9 @@ def test_demo_environment(tmp_path):
         "HOST",
     )
     users = dict.fromkeys((*keys, *routes), "the user's own")
-    environment = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, "PATH": "/bin"})
-    assert environment["PATH"] == "/bin"
+    passed = {"PATH": "/bin", "PORT": "8123"}
+    environment = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, **passed})
+    assert {name: environment[name] for name in passed} == passed
     assert environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
     assert environment["HOST"] == "127.0.0.1"
     assert "the user's own" not in environment.values()
