@@ -18,7 +18,7 @@ from flask.cli import FlaskGroup, with_appcontext
 from wrapper.cli import batches, doctor, keys, qualification, worker
 from wrapper.cli.group import MISTAKES, Group, refusal
 from wrapper.gateway import Gateway
-from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
+from wrapper.settings import Settings, SettingsError, env_text, environment, load, masked
 from wrapper.storage_checks import Finding, Level
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -90,9 +90,8 @@ def list_settings() -> None:
     gateway: Gateway | None = current_app.extensions.get("wrapper")
     settings = gateway.settings if gateway else _load()
     for row in fields(Settings):
-        value = getattr(settings, row.name)
-        shown = MASK if value and not row.repr else env_text(value)
-        click.echo(f"{row.name.upper()}={shown}")
+        value = env_text(getattr(settings, row.name))
+        click.echo(f"{row.name.upper()}={masked(row, value)}")
         click.echo(f"    default: {env_text(row.default) or '(empty)'}")
         click.echo(f"    {row.metadata['meaning']}")
     if gateway is None:
