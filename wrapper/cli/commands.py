@@ -78,7 +78,9 @@ def list_models() -> None:
     with _silent_gateway() as gateway:
         if gateway is None:
             _fail()
-        gateway.engine.describe()  # asks Claude Code for its models
+        # This asks Claude Code for its models.
+        if error := gateway.engine.describe()["cli"]["error"]:
+            raise click.ClickException(error)
         for model in gateway.catalog.models():
             click.echo(model.id)
 

@@ -284,3 +284,10 @@ def test_models():
     assert status == 0
     assert {"scripted-model", "sonnet"} <= set(lines)
     assert engine.closed
+
+
+def test_models_of_a_broken_cli():
+    """If Claude Code does not start, `models` says why, instead of a list that may be wrong."""
+    engine = Engine(cli={"error": "it exits with status 1; install it again"})
+    assert run("models", engine) == (1, ["Error: it exits with status 1; install it again"])
+    assert engine.closed
