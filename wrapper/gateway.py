@@ -238,11 +238,17 @@ class Gateway:
         return cast(dict[str, Any], app.extensions["wrapper_openapi"])
 
     def start(self) -> None:
-        """Start processes and threads, unless they are started; the first request does so, too."""
+        """Start processes and threads, unless they are started; the first request does so, too.
+
+        After an error, such as a full disk, the next call starts what is left.
+        """
         with self._lock:
-            if self._started:
-                return
-            self._started = True
+            if not self._started:
+                self._start_parts()
+                atexit.register(self.drain)
+                self._started = True
+
+    def _start_parts(self) -> None:
         if not host.LINUX:
             log.warning("%s", host.UNTESTED)
         self.engine.start()
@@ -253,21 +259,23 @@ class Gateway:
         offload.start()
         self.workers.start()
         self.work.jobs.start()
-        self.observers.traces.start()
         if self.prometheus_metrics:
             self.prometheus_metrics.start()
-        atexit.register(self.drain)
+        self.observers.traces.start()  # last, as it cannot be repeated
 
     def drain(self) -> None:
         """Begin no more turns, wait up to GRACEFUL_TIMEOUT for running ones, and close.
 
-        It blocks, so a signal handler must call it in another thread.
+        It blocks, so a signal handler must call it in another thread. KeyboardInterrupt ends only
+        the wait.
         """
-        self.lifecycle.drain()
-        self.work.jobs.drain()
-        self.limits.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
-        self.work.jobs.wait_until_idle(ENDING_SECONDS)
-        self.close()
+        try:
+            self.lifecycle.drain()
+            self.work.jobs.drain()
+            self.limits.admission.wait_until_idle(self.settings.graceful_timeout + ENDING_SECONDS)
+            self.work.jobs.wait_until_idle(ENDING_SECONDS)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Stop all processes and remove their files, even if turns are running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import threading
 import time
@@ -379,6 +380,27 @@ def test_context():
     with gateway:
         assert gateway.engine.started
     assert not gateway.engine.started
+
+
+def test_drain_interrupted(monkeypatch):
+    """A second Ctrl-C ends the wait for running turns: all is closed, and nothing is awaited later.
+
+    Python calls what `atexit` has registered, which would otherwise wait anew.
+    """
+    gateway, registered = build(), []
+    monkeypatch.setattr(atexit, "register", registered.append)
+    monkeypatch.setattr(atexit, "unregister", registered.remove)
+    gateway.start()
+    assert registered == [gateway.drain]
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gateway.limits.admission, "wait_until_idle", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        gateway.drain()
+    assert not gateway.engine.started
+    assert not registered
 
 
 def test_drain_timeout(monkeypatch):

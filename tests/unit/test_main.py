@@ -188,6 +188,15 @@ def test_taken_port_moves_on(capsys, taken):
     assert capsys.readouterr().err == f"Port {taken} is taken; serving on {chosen}.\n"
 
 
+@pytest.mark.parametrize("variable", ["GUNICORN_FD", "LISTEN_FDS"])
+def test_inherited_port(monkeypatch, capsys, taken, variable):
+    """A server that inherits the socket of a port looks for no other one."""
+    monkeypatch.setenv(variable, "3")
+    choose_port(taken)
+    assert os.environ["PORT"] == str(taken)
+    assert capsys.readouterr().err == ""
+
+
 def test_no_further_than_twenty(monkeypatch):
     """After 20 further ports the search ends, and the error names the range."""
     tried = []
@@ -252,7 +261,7 @@ def test_no_app_without_settings():
 
 
 def test_demo_environment(tmp_path):
-    """The demo's gateway sees no variable of the user that leads to an account."""
+    """The demo's gateway gets PATH and PORT, and no variable that leads to an account."""
     keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "AWS_PROFILE")
     routes = (
         "CLAUDE_CODE_USE_BEDROCK",
@@ -263,8 +272,9 @@ def test_demo_environment(tmp_path):
         "HOST",
     )
     users = dict.fromkeys((*keys, *routes), "the user's own")
-    environment = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, "PATH": "/bin"})
-    assert environment["PATH"] == "/bin"
+    passed = {"PATH": "/bin", "PORT": "8123"}
+    environment = demo.variables(tmp_path, "http://127.0.0.1:1", {**users, **passed})
+    assert {name: environment[name] for name in passed} == passed
     assert environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
     assert environment["HOST"] == "127.0.0.1"
     assert "the user's own" not in environment.values()

@@ -18,7 +18,7 @@ from flask.cli import FlaskGroup, with_appcontext
 from wrapper.cli import batches, doctor, keys, qualification, worker
 from wrapper.cli.group import MISTAKES, Group, refusal
 from wrapper.gateway import Gateway
-from wrapper.settings import MASK, Settings, SettingsError, env_text, environment, load
+from wrapper.settings import Settings, SettingsError, env_text, environment, load, masked
 from wrapper.storage_checks import Finding, Level
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -78,7 +78,9 @@ def list_models() -> None:
     with _silent_gateway() as gateway:
         if gateway is None:
             _fail()
-        gateway.engine.describe()  # asks Claude Code for its models
+        # This asks Claude Code for its models.
+        if error := gateway.engine.describe()["cli"]["error"]:
+            raise click.ClickException(error)
         for model in gateway.catalog.models():
             click.echo(model.id)
 
@@ -90,9 +92,8 @@ def list_settings() -> None:
     gateway: Gateway | None = current_app.extensions.get("wrapper")
     settings = gateway.settings if gateway else _load()
     for row in fields(Settings):
-        value = getattr(settings, row.name)
-        shown = MASK if value and not row.repr else env_text(value)
-        click.echo(f"{row.name.upper()}={shown}")
+        value = env_text(getattr(settings, row.name))
+        click.echo(f"{row.name.upper()}={masked(row, value)}")
         click.echo(f"    default: {env_text(row.default) or '(empty)'}")
         click.echo(f"    {row.metadata['meaning']}")
     if gateway is None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import click
+from marshmallow import ValidationError
 
 from wrapper.auth import key_editor, key_file
 from wrapper.cli.group import Group
@@ -15,6 +16,7 @@ from wrapper.schemas.keys import CEILINGS, WEBHOOK
 from wrapper.services.principal import Principal
 from wrapper.services.tools.config import ToolConfig
 from wrapper.settings import SettingsError, environment
+from wrapper.settings.columns import has_home
 from wrapper.settings.webhooks import shown_url
 
 group = Group("keys", help="Manage the callers' keys in API_KEYS_FILE.")
@@ -86,11 +88,16 @@ def _file() -> Iterator[str]:
 
 
 def _path() -> str:
-    if path := environment().get("API_KEYS_FILE", "").strip():
-        return path
-    raise click.ClickException(
-        "API_KEYS_FILE is not set; set API_KEYS_FILE=keys.toml in the environment or in .env"
-    )
+    path = environment().get("API_KEYS_FILE", "").strip()
+    if not path:
+        raise click.ClickException(
+            "API_KEYS_FILE is not set; set API_KEYS_FILE=keys.toml in the environment or in .env"
+        )
+    try:
+        has_home(path)
+    except ValidationError as error:
+        raise click.ClickException(f"API_KEYS_FILE: {error.messages[0]}") from None
+    return path
 
 
 def _line(principal: Principal) -> str:

@@ -47,13 +47,18 @@ def serve(port: int | None, reload: bool) -> None:
 
 
 def choose_port(requested: int | None) -> None:
-    """Set PORT to *requested*, or else to the setting; if it is taken, to the next free port."""
+    """Set PORT to *requested*, or else to the setting; if it is taken, to the next free port.
+
+    A server that inherits its sockets binds no port.
+    """
     if requested is not None:
         os.environ["PORT"] = str(requested)
     try:
         settings = start_checks.load()
     except SettingsError as error:
         refuse(*error.mistakes)
+    if ports.inherited():
+        return
     port = ports.first_free(settings.host, settings.port)
     if port is None:
         last = min(settings.port + ports.FURTHER, ports.HIGHEST)

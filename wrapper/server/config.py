@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +32,8 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its files there safely
 
 # Removed when the server ends. A reload calls all hooks again, and keeps it.
 _cleanup = ExitStack()
+# Variables that name what is removed then.
+_own_variables: set[str] = set()
 
 
 def refuse(*reasons: str) -> NoReturn:
@@ -112,6 +114,7 @@ def _hooks(settings: Settings) -> dict[str, Any]:
         "on_starting": _on_starting(settings),
         "nworkers_changed": _nworkers_changed(settings),
         "when_ready": _when_ready(settings),
+        "pre_exec": pre_exec,
         "post_fork": post_fork,
         "post_worker_init": post_worker_init,
         "worker_exit": worker_exit,
@@ -130,16 +133,40 @@ def _on_starting(settings: Settings) -> Callable[[Arbiter], None]:
     def on_starting(server: Arbiter) -> None:
         if server.cfg.workers > 1 and (reasons := reasons_for_one_worker(settings)):
             refuse(*reasons)
-        if exposed := guard.exposed(server.cfg.bind, settings):
-            refuse(
-                f"API_KEY: {exposed} can be reached from other machines; "
-                "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
-            )
+        _refuse_exposed(server.cfg.bind, settings)
         if server.cfg.workers > 1 and prometheus.installed():
             _share_metrics()
         _report_problems(server, settings)
+        _reload_only_if_right(server)
 
     return on_starting
+
+
+def _refuse_exposed(binds: Iterable[str], settings: Settings) -> None:
+    if exposed := guard.exposed(binds, settings):
+        refuse(
+            f"API_KEY: {exposed} can be reached from other machines; "
+            "set API_KEY or API_KEYS_FILE, or bind 127.0.0.1"
+        )
+
+
+def _reload_only_if_right(server: Any) -> None:
+    """Make *server* ignore SIGHUP while settings are wrong.
+
+    gunicorn would end without its workers. With the old configuration it would end, too, because
+    its new workers could not start.
+    """
+    reload = server.handle_hup
+
+    def handle_hup() -> None:
+        try:
+            start_checks.load()
+        except SettingsError as error:
+            server.log.error("Nothing is reloaded, as the gateway would not start: %s", error)
+        else:
+            reload()
+
+    server.handle_hup = handle_hup
 
 
 def _report_problems(server: Any, settings: Settings) -> None:
@@ -150,9 +177,8 @@ def _report_problems(server: Any, settings: Settings) -> None:
     for finding in check_storage(settings):
         if finding.level is not Level.OK:
             server.log.warning("%s: %s", finding.subject, finding.message)
-    inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
     own = (settings.host, settings.port)
-    if own in server.cfg.address and not inherited and (why := ports.why_not(*own)):
+    if own in server.cfg.address and not ports.inherited() and (why := ports.why_not(*own)):
         server.log.error("PORT: %s port %d: %s", *own, why)
 
 
@@ -162,11 +188,15 @@ def _share_metrics() -> None:
         directory = RuntimeDirectory()
         _cleanup.callback(directory.remove)
         os.environ[prometheus.SHARED] = str(directory.path)
+        _own_variables.add(prometheus.SHARED)
 
 
 def _nworkers_changed(settings: Settings) -> Callable[[Any, int, int | None], None]:
     def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-        if new_value > 1 and (reasons := reasons_for_one_worker(settings)):
+        reasons = reasons_for_one_worker(settings)
+        if server.cfg.workers < 2:
+            reasons.append("a server that began with one shares nothing; start it with -w 2")
+        if new_value > 1 and reasons:
             server.log.error("staying with one worker: %s", "; ".join(reasons))
             server.num_workers = 1
 
@@ -191,10 +221,21 @@ def reasons_for_one_worker(settings: Settings) -> list[str]:
 
 def _when_ready(settings: Settings) -> Callable[[Arbiter], None]:
     def when_ready(server: Arbiter) -> None:
+        # Sockets from systemd, or from the server before an upgrade, may have other addresses.
+        _refuse_exposed((str(each).split("://")[-1] for each in server.LISTENERS), settings)
         for listener in server.LISTENERS:
             limit_connections(listener.sock, settings.client_timeout)
 
     return when_ready
+
+
+def pre_exec(server: Arbiter) -> None:
+    """On SIGUSR2, keep what ends with this server from the next one, which would rely on it.
+
+    After a reload gunicorn takes this server's variables for those that it was started with.
+    """
+    for name in _own_variables:
+        server.cfg.env_orig.pop(name, None)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:

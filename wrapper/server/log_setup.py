@@ -44,5 +44,6 @@ def _formatter(settings: Settings) -> formatting.Formatter:
     return formatting.Formatter(
         settings.log_format,
         prompts=settings.log_prompts,
-        secrets=[secret for secret in secrets if secret],
+        # A shorter one would mask parts of every line.
+        secrets=[secret for secret in secrets if len(secret) >= formatting.SHORTEST_SECRET],
     )

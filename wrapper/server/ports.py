@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 # How many ports after the first are tried.
@@ -13,6 +14,11 @@ REMEDIES = {
     errno.EADDRINUSE: "set another PORT, or stop what listens there",
     errno.EACCES: "set PORT to 1024 or higher: lower ones need root",
 }
+
+
+def inherited() -> bool:
+    """Say whether the server gets its sockets: from systemd, or from the one that it replaces."""
+    return "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
 
 
 def why_not(host: str, port: int) -> str | None:

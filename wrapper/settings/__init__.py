@@ -4,7 +4,6 @@ from wrapper.settings import utf8
 from wrapper.settings.capacity import GATEWAY_BYTES, PROCESS_BYTES, TURNS_PER_CORE
 from wrapper.settings.claude_tools import TOOLS
 from wrapper.settings.loading import check, environment, explain, load, origin_of, warnings
-from wrapper.settings.masking import MASK
 from wrapper.settings.sources import env_text, masked
 from wrapper.settings.spelling import did_you_mean
 from wrapper.settings.table import (
@@ -21,7 +20,6 @@ __all__ = [
     "FILES_DIR",
     "GATEWAY_BYTES",
     "IGNORABLE",
-    "MASK",
     "PERMISSION_MODES",
     "PROCESS_BYTES",
     "SESSION_DIR",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import Field, field
 from typing import Any
@@ -14,9 +15,33 @@ Check = Callable[..., Any]
 Mask = Callable[[str], str]
 Parser = Callable[[str], Any]
 
-positive = validate.Range(min=1)
-not_negative = validate.Range(min=0)
+# Stores take larger numbers for none.
+MOST = 2**53
+# The system counts the milliseconds of a wait in 31 bits: 24 days. The gateway adds to some waits.
+MOST_MILLISECONDS = 2**31 - 1
+MOST_SECONDS = 2_000_000
+# Dates of later years cannot be written.
+CENTURY = 36_525 * 86_400
+
+
+def between(least: int, most: int = MOST) -> Check:
+    """Return a check that a number is one of these; of a wrong one it says only what it exceeds."""
+    return validate.And(validate.Range(min=least), validate.Range(max=most))
+
+
+positive = between(1)
+not_negative = between(0)
+milliseconds = between(1, MOST_MILLISECONDS)
+seconds = between(1, MOST_SECONDS)
+seconds_or_none = between(0, MOST_SECONDS)
 not_empty = validate.Length(min=1)
+
+
+def has_home(path: str) -> None:
+    """Check that there is the user whose home directory `~user` at the start of *path* names."""
+    home = path.partition("/")[0]
+    if home.startswith("~") and home != "~" and os.path.expanduser(home) == home:
+        raise ValidationError(f"there is no home directory for {home}; write the path out")
 
 
 def text(

@@ -13,6 +13,11 @@ TRUE = ("true", "yes", "on", "1", "t", "y")
 FALSE = ("false", "no", "off", "0", "f", "n")
 
 
+def host(text: str) -> str:
+    """Return a host without the brackets that an IPv6 address has in a URL."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
 def integer(text: str) -> int:
     try:
         return int(text)

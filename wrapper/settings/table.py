@@ -10,14 +10,20 @@ from wrapper.settings import masking, parsers
 from wrapper.settings.capacity import turns_at_once
 from wrapper.settings.claude_tools import TOOLS
 from wrapper.settings.columns import (
+    CENTURY,
+    between,
     choice,
     flag,
+    has_home,
     integer,
     listing,
+    milliseconds,
     moment,
     not_empty,
     not_negative,
     positive,
+    seconds,
+    seconds_or_none,
     text,
 )
 
@@ -42,7 +48,7 @@ SESSION_DIR_OF_USER = "/var/lib/claude-code-gateway-sessions"
 class Settings:
     """What an operator may choose. The environment has each field under its name in capitals."""
 
-    host: str = text("127.0.0.1", "Address to listen on.")
+    host: str = text("127.0.0.1", "Address to listen on.", parse=parsers.host)
     port: int = integer(8000, "Port to listen on.", validate.Range(min=0, max=65535))
     api_key: str = text(
         "",
@@ -51,7 +57,7 @@ class Settings:
         secret=masking.whole,
     )
     api_keys_file: str = text(
-        "", "TOML file with a key and ceilings for each caller; `keys new` writes it."
+        "", "TOML file with a key and ceilings for each caller; `keys new` writes it.", has_home
     )
     cors_origins: tuple[str, ...] = listing(
         parsers.origins,
@@ -128,7 +134,9 @@ class Settings:
         "key. Otherwise nothing checks that it takes text verbatim and keeps files from callers.",
     )
     trials_dir: str = text(
-        TRIALS_DIR, "Holds the results of these trials, so that each Claude Code is tried once."
+        TRIALS_DIR,
+        "Holds the results of these trials, so that each Claude Code is tried once.",
+        has_home,
     )
     pool_recycle: str = choice(
         "auto",
@@ -148,7 +156,7 @@ class Settings:
         "that was replaced serves no longer.",
         positive,
     )
-    boot_timeout: int = integer(30, "Seconds that a process may take to start.", positive)
+    boot_timeout: int = integer(30, "Seconds that a process may take to start.", seconds)
     max_concurrent_turns: int = integer(
         0,
         "Turns that may run at once. 0: as many as memory, at 230 MiB each, and cores allow.",
@@ -157,28 +165,30 @@ class Settings:
     max_queue: int = integer(
         64, "Requests that may wait until a turn can run; further ones get 429.", not_negative
     )
-    queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", positive)
-    max_timeout: int = integer(600_000, "Milliseconds that a turn may take; then 504.", positive)
+    queue_timeout: int = integer(30, "Seconds that a request may wait so; then 429.", seconds)
+    max_timeout: int = integer(
+        600_000, "Milliseconds that a turn may take; then 504.", milliseconds
+    )
     background_timeout: int = integer(
         3_600_000,
         "Milliseconds that the turn of a response in the background may take, in place of "
         "MAX_TIMEOUT.",
-        positive,
+        milliseconds,
     )
     first_event_timeout: int = integer(
         300,
         "Seconds that the model may take to begin its answer, once the turn has a process; then "
         "504, or the next fallback model. 0: as long as MAX_TIMEOUT.",
-        not_negative,
+        seconds_or_none,
     )
     client_timeout: int = integer(
         30,
         "Seconds that a client may take to send a request, or leave an answer unread, before its "
         "connection is closed.",
-        positive,
+        seconds,
     )
     graceful_timeout: int = integer(
-        30, "Seconds that running turns may take to finish at shutdown.", positive
+        30, "Seconds that running turns may take to finish at shutdown.", seconds
     )
     claude_cli_path: str = text(
         "",
@@ -211,7 +221,7 @@ class Settings:
         "tool Skill in CLAUDE_TOOLS.",
     )
     claude_skills_dir: str = text(
-        "", "Directory like .claude, with skills/NAME/SKILL.md and commands/NAME.md."
+        "", "Directory like .claude, with skills/NAME/SKILL.md and commands/NAME.md.", has_home
     )
     claude_permission_mode: str = choice(
         "acceptEdits",
@@ -244,7 +254,9 @@ class Settings:
         "Further environment variables for Claude Code; they override those that the gateway sets.",
     )
     mcp_config: str = text(
-        "", "JSON file of MCP servers for agents, in Claude Code's own format (mcpServers)."
+        "",
+        "JSON file of MCP servers for agents, in Claude Code's own format (mcpServers).",
+        has_home,
     )
     mcp_default_servers: tuple[str, ...] = listing(
         parsers.names,
@@ -266,26 +278,26 @@ class Settings:
     mcp_timeout: int = integer(
         10_000,
         "Milliseconds that an MCP server may take to connect; then the turn fails.",
-        positive,
+        milliseconds,
     )
     mcp_tool_timeout: int = integer(
-        60_000, "Milliseconds that a tool of an MCP server may take.", positive
+        60_000, "Milliseconds that a tool of an MCP server may take.", milliseconds
     )
     usage_db: str = text(
         "~/.local/state/claude-code-gateway/usage.db",
         "SQLite file that records usage and cost.",
-        not_empty,
+        validate.And(not_empty, has_home),
     )
     jobs_db: str = text(
         "~/.local/state/claude-code-gateway/jobs.db",
         "SQLite file of what runs in the background, if SESSION_STORE is no Redis.",
-        not_empty,
+        validate.And(not_empty, has_home),
     )
     background_turns: int = integer(
         -1,
         "Jobs that each process runs in the background at once; 0: none, as another process does. "
         "-1: one less than MAX_CONCURRENT_TURNS.",
-        validate.Range(min=-1),
+        between(-1),
     )
     max_jobs_of_key: int = integer(
         1000,
@@ -305,7 +317,7 @@ class Settings:
     request_log_days: int = integer(
         30,
         "Days that finished requests are kept for the console, in USAGE_DB or Redis; 0: none.",
-        not_negative,
+        between(0, CENTURY // 86_400),
     )
     budget_max_turns: int = integer(
         50,
@@ -313,7 +325,7 @@ class Settings:
         positive,
     )
     approval_timeout: int = integer(
-        600, "Seconds that a tool waits for approval; then it is denied.", positive
+        600, "Seconds that a tool waits for approval; then it is denied.", seconds
     )
     max_approvals: int = integer(
         16,
@@ -358,10 +370,10 @@ class Settings:
     session_ttl: int = integer(
         3600,
         "Seconds that a session is kept after its last turn, and a response after its last use.",
-        positive,
+        between(1, CENTURY),
     )
     session_wait: int = integer(
-        30, "Seconds that a turn waits for another turn of its session; then 409.", not_negative
+        30, "Seconds that a turn waits for another turn of its session; then 409.", seconds_or_none
     )
     session_max_bytes: int = integer(
         8 * 1024**2,
@@ -391,11 +403,13 @@ class Settings:
         "",
         "Holds a directory for the agents of each session, unless CLAUDE_CWD is set. Default: "
         f"{SESSION_DIR}; with CLAUDE_USER {SESSION_DIR_OF_USER}.",
+        has_home,
     )
     files_dir: str = text(
         "",
         "Holds uploaded files and the results of batches, unless SESSION_STORE is a Redis, which "
         f"then holds them if this is not set. Default: {FILES_DIR}.",
+        has_home,
     )
     file_max_bytes: int = integer(512 * 1024**2, "Bytes that a file may have; then 413.", positive)
     files_max_bytes: int = integer(
@@ -404,7 +418,7 @@ class Settings:
     files_ttl: int = integer(
         30 * 86_400,
         "Seconds that a file is kept; its upload may ask for fewer.",
-        validate.Range(min=3600),
+        between(3600, CENTURY),
     )
     max_parked: int = integer(
         8, "Parked processes: kept after a turn for the next one of its conversation.", not_negative

@@ -29,7 +29,7 @@ from wrapper.testing.upstream import Upstream
 
 FIRST_LINE = "The model is scripted: it answers what the message asks for, and no Claude is asked."
 # CLAUDE_CLI_PATH names a program, and reveals no account.
-PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CLAUDE_CLI_PATH")
+PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CLAUDE_CLI_PATH", "PORT")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 0.1
 READY_SECONDS = 90.0

@@ -264,6 +264,14 @@ def test_settings():
     assert len(lines) == 3 * len(Settings.__dataclass_fields__)
 
 
+@pytest.mark.parametrize(
+    ("store", "shown"), [("none", "none"), ("redis://:pw@a:1/0", "redis://********@a:1/0")]
+)
+def test_only_secrets_are_masked(store, shown):
+    """Of a URL only the login is masked, and a word not at all."""
+    assert f"SESSION_STORE={shown}" in run("settings", session_store=store)[1]
+
+
 def test_empty_key_is_not_masked():
     """An empty key is shown as empty."""
     assert "API_KEY=" in run("settings")[1]
@@ -275,4 +283,11 @@ def test_models():
     status, lines = run("models", engine)
     assert status == 0
     assert {"scripted-model", "sonnet"} <= set(lines)
+    assert engine.closed
+
+
+def test_models_of_a_broken_cli():
+    """If Claude Code does not start, `models` says why, instead of a list that may be wrong."""
+    engine = Engine(cli={"error": "it exits with status 1; install it again"})
+    assert run("models", engine) == (1, ["Error: it exits with status 1; install it again"])
     assert engine.closed

@@ -103,6 +103,17 @@ def test_not_set(run, monkeypatch, arguments):
     assert "set API_KEYS_FILE=keys.toml in the environment or in .env" in result.stderr
 
 
+def test_home_of_nobody(run, monkeypatch):
+    """A path in the home directory of a user that is not there is refused without a traceback."""
+    monkeypatch.setenv("API_KEYS_FILE", "~nobody-of-this-name/keys.toml")
+    result = run("new", "alice")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: API_KEYS_FILE: there is no home directory for ~nobody-of-this-name; "
+        "write the path out\n"
+    )
+
+
 def test_broken_env_file(tmp_path, monkeypatch):
     """With a broken .env, which may set API_KEYS_FILE, a command reports its line."""
     monkeypatch.chdir(tmp_path)

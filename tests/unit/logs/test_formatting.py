@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from wrapper.logs.formatting import LONGEST, Formatter, configure, escaped, secrets_of
 from wrapper.logs.redaction import Redacted
+from wrapper.server import log_setup
+from wrapper.settings import Settings
 
 FRAME = {"type": "user", "message": {"role": "user", "content": [{"type": "text", "text": "hush"}]}}
 STYLES = ["console", "json"]
@@ -269,3 +271,15 @@ def test_warnings(logged):
 
     (line,) = logged(warn, "json")
     assert json.loads(line)["logger"] == "py.warnings"
+
+
+@pytest.mark.parametrize(("key", "shown"), [("1", "port 1 of 1"), ("12345678", "port *** of 1")])
+def test_short_api_key(logged, key, shown):
+    """API_KEY is masked in the server's log, unless it is so short that every line would be."""
+
+    def call(log):
+        logging.getLogger().handlers.clear()
+        log_setup.configure(Settings(api_key=key))
+        log.info(f"port {key} of 1")
+
+    assert logged(call)[0].endswith(shown)

@@ -1,6 +1,7 @@
 """Responses in the background: begun, read, followed, cancelled and deleted."""
 
 import contextlib
+import errno
 import hashlib
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ ENDED = Ended(Ending.DONE, Usage(input=3, output=2), 0.001)
 # Seconds that a turn takes which a test ends.
 LONG = 300.0
 SECRET = "sk-secret-of-a-server"
+SECONDS = 30.0
 UNKNOWN = f"resp_{'0' * 32}"
 
 DIGESTS = {name: hashlib.sha256(f"sk-{name}".encode()).hexdigest() for name in ("alice", "bob")}
@@ -98,11 +100,26 @@ def waiting(tmp_path):
     world.close()
 
 
+def no_space():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def statuses(world, id_):
     return world.client.responses.retrieve(id_).status
 
 
 # Begin, read and continue
+
+
+def test_second_start(tmp_path, monkeypatch):
+    """If the first request cannot start the gateway, a later one does, and responses are run."""
+    world = World(tmp_path)
+    with monkeypatch.context() as full, contextlib.closing(world):
+        full.setattr(world.gateway.engine, "start", no_space)
+        assert world.post().status_code == 503
+        full.undo()
+        queued = world.begin()
+        assert eventually(lambda: statuses(world, queued.id) == "completed", SECONDS)
 
 
 def test_read(world):

@@ -24,6 +24,7 @@ WORDS = [
     ("LOG_PROMPTS", "NO", False),
     ("PORT", " 9001 ", 9001),
     ("HOST", "127.0.0.1 ", "127.0.0.1"),
+    ("HOST", "[::1]", "::1"),
 ]
 
 
@@ -36,7 +37,7 @@ def test_empty_is_unset(name):
 
 @pytest.mark.parametrize(("name", "text", "value"), WORDS)
 def test_case_and_blanks(name, text, value):
-    """Words may be in upper and lower case, and blanks around a value do not count."""
+    """Letters' case, blanks around a value, and brackets of an address do not count."""
     os.environ[name] = text
     assert getattr(load(), name.lower()) == value
 
@@ -62,6 +63,18 @@ REFUSED = [
     ("MESSAGES_BETAS", "files api", "'files api' is not the name of a beta"),
     ("LOG_PROMPTS", "perhaps", "must be true or false"),
     ("PORT", "80.5", "must be a whole number"),
+    *(
+        (name, "~nobody-of-this-name/x", "no home directory for ~nobody-of-this-name; write")
+        for name in (
+            *("API_KEYS_FILE", "CLAUDE_SKILLS_DIR", "FILES_DIR", "JOBS_DB", "MCP_CONFIG"),
+            *("SESSION_DIR", "TRIALS_DIR", "USAGE_DB"),
+        )
+    ),
+    ("CLIENT_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
+    ("GRACEFUL_TIMEOUT", "2000001", "must be less than or equal to 2000000"),
+    ("MCP_TIMEOUT", "2147483648", "must be less than or equal to 2147483647"),
+    ("SESSION_TTL", "10000000000000", "must be less than or equal to 3155760000"),
+    ("MAX_JOBS_OF_KEY", "1" + "0" * 19, "must be less than or equal to"),
 ]
 
 

@@ -80,17 +80,22 @@ class ClaudeEngine:
         self._cli = CliInfo()
         self._lock = threading.Lock()
         self._closed = False
+        self._begun = False
         self._running: Running | None = None
 
     def start(self) -> None:
-        """Begin to boot processes in the background, unless the engine was started or closed."""
+        """Begin to boot processes in the background, unless the engine was started or closed.
+
+        After an error, such as a full disk, the next call starts what is left.
+        """
         with self._lock:
-            if self._running or self._closed:
+            if self._begun or self._closed:
                 return
-            running = self._running = self._make_parts()
+            running = self._running = self._running or self._make_parts()
         self._status.login.start()
         running.leases.supervisor.boot_threads.submit(_import_sdk, running.imported)
         running.leases.fill()
+        self._begun = True
 
     def run(self, turn: Turn, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         """Yield the turn's events; see Engine. Raises CliTooOld."""

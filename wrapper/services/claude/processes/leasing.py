@@ -91,7 +91,6 @@ class LeaseManager:
         }
         self._workspaces = open_workspaces(settings)
         self._cleanup = PeriodicTask(self._clean_up, CLEANUP_SECONDS)
-        self._cleanup.start()
 
     async def lease(self, turn: Turn) -> Lease:
         """Return the parked process that the turn can run on, or else a warm one.
@@ -150,7 +149,8 @@ class LeaseManager:
         self.supervisor.return_login()
 
     def fill(self) -> None:
-        """Begin to boot the missing processes."""
+        """Begin to boot the missing processes, and to clean up. Raises RuntimeError."""
+        self._cleanup.start()
         for pool in self._pools.values():
             pool.fill()
 

@@ -89,6 +89,7 @@ def test_no_thread_to_boot_in(monkeypatch, tmp_path):
     leases = LeaseManager(settings, {}, {"plain": profile}, Lifecycle(), lambda process: None)
     monkeypatch.setattr(leases.supervisor, "boot", lambda *_: FakeProcess())
     monkeypatch.setattr(leases.supervisor, "discard", lambda process: None)
+    leases.fill()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         future = leases.lease_warm("plain")
