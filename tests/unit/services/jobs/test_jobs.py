@@ -516,26 +516,6 @@ def test_begun_unknown(processes, monkeypatch):
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("missing", ["jobs", "periodic-task"])
-def test_second_start(processes, monkeypatch, missing):
-    """If a start fails as the machine has no thread, the next one starts what is left."""
-    start = threading.Thread.start
-
-    def refuse(thread):
-        (no_thread if thread.name == missing else start)(thread)
-
-    process = processes(start=False)
-    with monkeypatch.context() as full:
-        full.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError):
-            process.jobs.start(watch=True)
-    process.jobs.start(watch=True)
-    process.jobs.submit(job(), CONTENT)
-    assert process.wait_for_ends() == ["job_1 completed"]
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("jobs") == 1
-
-
 def test_no_thread(processes, monkeypatch):
     """A job for which the machine has no thread waits again until there is one."""
     monkeypatch.setattr(upkeep, "BEAT", 0.02)
