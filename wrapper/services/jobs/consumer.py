@@ -173,13 +173,15 @@ class Consumer:
 
     def _begin(self, view: JobView, principal: Principal | None) -> None:
         id_, worker = view.job.id, self._worker.id
-        self._unsure.pop(id_, None)
+        unsure_until = self._unsure.pop(id_, None)
         try:
             content = self._records.store.begin(id_, worker, time.time() + LEASE)
         except Unavailable:
             self._unsure[id_] = time.monotonic() + LEASE
             raise
         if content is None:
+            if unsure_until is not None:  # it was in the queue twice
+                self._unsure[id_] = unsure_until
             return
         job = RunningJob(view.job, content, principal, self._worker, self._records)
         with self._left:

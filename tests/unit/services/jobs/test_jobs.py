@@ -536,6 +536,23 @@ def test_no_thread(processes, monkeypatch):
     assert refused
 
 
+def test_no_thread_for_a_job_in_the_queue_twice(processes, monkeypatch):
+    """A job for which the machine had no thread waits again also if it is in the queue twice."""
+    monkeypatch.setattr(upkeep, "BEAT", 3600.0)
+    process = processes(start=False)
+    process.jobs.start()
+    consumer = process.jobs._consumer
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        process.jobs.submit(job(), CONTENT)
+        view = process.store.find("job_1")
+        with pytest.raises(RuntimeError):
+            consumer._begin(view, ALICE)
+        consumer._begin(view, ALICE)
+    consumer.put_back_unsure()
+    assert process.store.find("job_1").priority is not None
+
+
 @pytest.mark.parametrize("started", [0, 1, 2])
 def test_begin_without_threads(processes, monkeypatch, started):
     """A process that lacks a thread to run jobs keeps those that come, and runs them later."""
