@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from flask import Flask
+from flask import Flask, redirect, request
 
 from wrapper import Gateway, Principal, Settings
 from wrapper.auth.key_file import hash_of
@@ -56,6 +56,31 @@ def test_answer(serve, prefix):
     assert (made.status, made.headers["x-request-id"]) == (200, "job_1")
     assert json.loads(made.read())["choices"][0]["message"]["content"] == "Hello."
     assert gateway.engine.turns[0].principal == ALICE
+
+
+HOSTS = [
+    ({"TRUSTED_HOSTS": ["shop.example"]}, "shop.example"),
+    ({"TRUSTED_HOSTS": [".shop.example", "b.example"]}, "shop.example"),
+    ({"SERVER_NAME": "shop.example:8443", "TRUSTED_HOSTS": ["shop.example"]}, "shop.example:8443"),
+    ({}, "localhost"),
+]
+
+
+@pytest.mark.parametrize(("config", "host"), HOSTS)
+def test_host(serve, config, host):
+    """A request is to a host that the app trusts, and its hooks may redirect what lacks https."""
+    gateway, seen = serve(), []
+    app = gateway.work.client._app
+    app.config.update(config)
+
+    @app.before_request
+    def secure():
+        seen.append((request.host, "wrapper" in request.blueprints))
+        return None if request.is_secure else redirect("https://shop.example")
+
+    made = ask(gateway)
+    assert (made.status, bool(made.read())) == (200, True)
+    assert seen == [(host, True)]
 
 
 def test_error(serve):

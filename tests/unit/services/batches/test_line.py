@@ -32,3 +32,13 @@ def test_answers_are_lines():
     assert b"\n" not in data
     assert DIGITS in data
     assert json.loads(data)["response"]["body"] == {"x": float(DIGITS)}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<p>"), (400, b""), (302, b"{}"), (200, b"\xff")]
+)
+def test_answers_of_an_app(status, body):
+    """An answer without JSON, or a redirect, is the error of its line, which names the app."""
+    with pytest.raises(LineError, match=f"app around it answered, with status {status}") as caught:
+        answered("batch_req_1", "a", status, "req_1", body)
+    assert (caught.value.code, caught.value.custom_id) == ("unexpected_answer", "a")
