@@ -38,7 +38,7 @@ def in_process(environ: Mapping[str, Any]) -> InProcess | None:
 
 
 class InProcessClient:
-    """Makes requests to the app that serves the gateway, which `serve` sets."""
+    """Makes requests to the app that serves the gateway: the last one that `serve` was given."""
 
     def __init__(self) -> None:
         self._app: Flask | None = None

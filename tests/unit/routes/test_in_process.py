@@ -83,6 +83,21 @@ def test_host(serve, config, host):
     assert seen == [(host, True)]
 
 
+def test_two_apps(serve):
+    """Two apps may serve one gateway, which makes its requests to the last of them."""
+    gateway = serve(api_key="secret")
+    first, last = gateway.work.client._app, Flask("last")
+    asked = []
+    last.before_request(lambda: asked.append(request.path))
+    gateway.init_app(last, "/last")
+    headers = {"x-api-key": "secret", "Origin": "https://shop.example"}
+    for app, path in ((first, "/v1/models"), (last, "/last/models")):
+        shown = app.test_client().get(path, headers=headers)
+        assert (shown.status_code, shown.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert ask(gateway).read()
+    assert asked == ["/last/models", "/last/chat/completions"]
+
+
 def test_error(serve):
     """A mistake is the API's own error; it is not to be made again."""
     made = ask(serve(), body=b'{"messages":1}')
