@@ -166,6 +166,7 @@ class Gateway:
         Nothing is started before the first request, so the server may fork until then. Several
         apps may serve one gateway; what it asks itself, as for batches, it asks the last of them.
         """
+        url_prefix = url_prefix.rstrip("/")
         app.extensions["wrapper"] = self
         set_prefix(app, url_prefix)
         self.work.client.serve(app)
