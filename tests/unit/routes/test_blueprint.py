@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from flask import Flask, g
+from flask import Flask, g, request
 
 from tests.support.scripted_server import (
     CHAT_BODY,
@@ -116,6 +116,21 @@ def test_what_the_app_notes():
     assert (answer.status_code, answer.headers["x-request-id"]) == (200, "req-1")
     error_of(client.post("/v1/chat/completions", json={}), 400)
     assert kept == [dict.fromkeys(names, "the app's")] * 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_the_app_reads(chunked):
+    """A hook of the app may read a body before the gateway does, of a known length or not."""
+    app = Flask("shop")
+    app.before_request(lambda: request.get_data()[:0] or None)
+    Gateway(Settings(), engine=ScriptedEngine()).init_app(app)
+    body = io.BytesIO(json.dumps(CHAT_BODY).encode())
+    sent = {"input_stream": body, "content_type": "application/json"}
+    if chunked:
+        sent["environ_overrides"] = {"wsgi.input_terminated": True}
+    else:
+        sent["content_length"] = len(body.getvalue())
+    assert app.test_client().post("/v1/chat/completions", **sent).status_code == 200
 
 
 def test_doubled_slashes_of_others(mounted_client):
