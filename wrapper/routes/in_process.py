@@ -19,7 +19,7 @@ from wrapper.services.principal import Principal
 
 # The key in the WSGI environ, where no client of a server can put anything of this name.
 _KEY = "wrapper.in_process"
-# The seconds to wait if a refusal does not say.
+# The seconds to wait if a refusal does not say how many.
 RETRY = 1.0
 
 
@@ -81,10 +81,11 @@ def _base_url(app: Flask) -> str:
 def _answer(chunks: Iterable[bytes], status: int, sent: Mapping[str, str]) -> Answer:
     headers = {name.lower(): value for name, value in sent.items()}
     refused = status in (429, 503) and headers.get(SHOULD_RETRY) != "false"
+    after = headers.get(RETRY_AFTER.lower(), "")  # of an app around the gateway it may be a date
     return Answer(
         status,
         headers,
         iter(chunks),
         getattr(chunks, "close", lambda: None),
-        float(headers.get(RETRY_AFTER.lower(), RETRY)) if refused else None,
+        (float(after) if after.isdecimal() else RETRY) if refused else None,
     )

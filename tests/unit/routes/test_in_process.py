@@ -140,6 +140,18 @@ def test_draining(serve):
     made.read()
 
 
+@pytest.mark.parametrize(
+    ("sent", "after"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0), ("", 1.0)]
+)
+def test_refusals_of_the_app(serve, sent, after):
+    """A refusal of the app may say when to ask again, in seconds, or as a date or not at all."""
+    gateway = serve()
+    refusal = ("The shop is closed.", 503, {"Retry-After": sent})
+    gateway.work.client._app.before_request(lambda: refusal)
+    made = ask(gateway)
+    assert (made.status, made.retry_after, made.read()) == (503, after, b"The shop is closed.")
+
+
 def test_stream(serve):
     """A stream's chunks come as they are made, and closing the answer ends the turn."""
     steps = [Started("haiku"), TextDelta("Hello"), TextDelta(" there"), SECONDS, TextDelta("!")]
