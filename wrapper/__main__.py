@@ -73,7 +73,8 @@ program.add_command(commands.examine)
 def check_server(url: str) -> None:
     """Check every route of the running server at URL.
 
-    URL defaults to http://127.0.0.1:8000. If the server requires a key, set API_KEY.
+    URL defaults to http://127.0.0.1:8000. The key is API_KEY, from the
+    environment or .env.
     """
     sys.exit(smoke.main([url]))
 

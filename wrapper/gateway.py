@@ -117,6 +117,9 @@ class Gateway:
         self.work = self._open_work()
         self.key_data = self._key_data()
         self.blueprint = build_blueprint(self.guard, metered=self.prometheus_metrics is not None)
+        self._unserved = build_unserved(self.guard)
+        for blueprint in (self.blueprint, self._unserved):
+            allow_origins(blueprint, settings)
 
     def _open_observers(self, usage_store: KeptUsage) -> None:
         settings = self.settings
@@ -160,8 +163,10 @@ class Gateway:
     def init_app(self, app: Flask, url_prefix: str = "/v1") -> None:
         """Serve under *url_prefix* of *app*, and leave its own pages and handlers alone.
 
-        Nothing is started before the first request, so the server may fork until then.
+        Nothing is started before the first request, so the server may fork until then. Several
+        apps may serve one gateway; what it asks itself, as for batches, it asks the last of them.
         """
+        url_prefix = url_prefix.rstrip("/")
         app.extensions["wrapper"] = self
         set_prefix(app, url_prefix)
         self.work.client.serve(app)
@@ -169,8 +174,7 @@ class Gateway:
             log.warning("%s", warning)
         if "*" in self.settings.cors_origins and cors_origins(self.settings) != "*":
             log.warning("CORS_ORIGINS=* has no effect without a key: set API_KEY or API_KEYS_FILE")
-        for blueprint in (self.blueprint, build_unserved(self.guard)):
-            allow_origins(blueprint, self.settings)
+        for blueprint in (self.blueprint, self._unserved):
             app.register_blueprint(blueprint, url_prefix=url_prefix)
         app.wsgi_app = SingleSlashes(app.wsgi_app, url_prefix)  # type: ignore[method-assign]
 

@@ -246,6 +246,27 @@ def test_own_view_that_only_streams():
     assert "x-request-id" in response["headers"]
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "invalid_api_key"),
+        (403, "permission_denied"),
+        (429, "rate_limit_exceeded"),
+        (503, "unavailable"),
+    ],
+)
+def test_refusals_of_the_app(status, code):
+    """Where a hook of the app aborts, clients of the API get that status and its usual code."""
+    gateway, app = build(), Flask("shop")
+    options = {"retry_after": 7} if status in (429, 503) else {}
+    app.before_request(lambda: abort(status, "Not now.", **options))
+    gateway.init_app(app)
+    refused = app.test_client().post("/v1/chat/completions", json={})
+    error = refused.json["error"]
+    assert (refused.status_code, error["code"], error["message"]) == (status, code, "Not now.")
+    assert refused.headers.get("Retry-After") == ("7" if options else None)
+
+
 @pytest.mark.parametrize("status", [404, 413])
 def test_errors_next_to_the_apps(status):
     """Errors on the blueprint have OpenAI's shape, and the app keeps its own error pages."""

@@ -1,5 +1,7 @@
 """The metrics: what they count, who may read them, and that they hold nothing of a caller."""
 
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +22,7 @@ from tests.support.scripted_server import (
 from tests.support.server import eventually
 from wrapper import Gateway, __version__
 from wrapper.errors import Overloaded
+from wrapper.prometheus import SHARED
 from wrapper.services.events import Acquisition, Started, TextDelta, ToolUsed, Used
 from wrapper.services.principal import Principal
 from wrapper.services.spent import Spent, Usage
@@ -210,6 +213,25 @@ def test_two_in_a_process():
     asked.ask()
     assert numbers_of(asked).of("total_seconds_count") == 1
     assert numbers_of(other).of("total_seconds_count") == 0
+
+
+TWO_THAT_SHARE = """
+from wrapper.prometheus.registry import Registry
+
+registries = [Registry(str), Registry(str)]
+counters = [registry.counter("asked", "Asked.", "code") for registry in registries]
+for counter in counters * 3:
+    counter.labels(code="x").inc()
+print(registries[0].text().decode())
+"""
+
+
+def test_two_that_share(tmp_path):
+    """Two gateways in one process add their numbers where processes share them."""
+    command = [sys.executable, "-c", TWO_THAT_SHARE]
+    shared = {**os.environ, SHARED: str(tmp_path)}
+    shown = subprocess.run(command, env=shared, check=True, capture_output=True, text=True).stdout
+    assert f'{PREFIX}asked_total{{code="x"}} 6.0' in shown
 
 
 def test_without_the_library(monkeypatch):

@@ -209,6 +209,46 @@ def test_nobody_listens(capsys):
     assert output.err == ""
 
 
+@pytest.mark.parametrize("key", ["the-key", "schlüssel €"])
+def test_key_of_the_file(tmp_path, monkeypatch, key):
+    """The key may stand in the file of settings, in any script, and arrives as the server's own."""
+    seen = []
+
+    def call(connection, method, path, body, headers):
+        seen.append(headers["Authorization"].encode("latin-1"))
+        raise ConnectionRefusedError
+
+    (tmp_path / ".env").write_text(f"API_KEY={key}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("API_KEY", raising=False)
+    monkeypatch.setattr("http.client.HTTPConnection.request", call)
+    assert smoke.main(["http://127.0.0.1:8000"]) == 1
+    assert seen == [f"Bearer {key}".encode()]
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("http://127.0.0.1:9", "the\nkey"),
+        ("http://a..b", "the-key"),
+        ("http://127.0.0.1:9/ä", "the-key"),
+    ],
+)
+def test_what_cannot_be_sent(capsys, monkeypatch, url, key):
+    """A key with a line break, or a host that is no name, is one line without the key."""
+    monkeypatch.setenv("API_KEY", key)
+    assert smoke.main([url]) == 2
+    assert capsys.readouterr().err == f"{smoke.UNSENDABLE}\n"
+
+
+def test_broken_file(tmp_path, capsys, monkeypatch):
+    """A broken file of settings is reported in one line, with exit status 2."""
+    (tmp_path / ".env").write_text("API_KEY\n")
+    monkeypatch.chdir(tmp_path)
+    assert smoke.main(["http://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["127.0.0.1:8000"], ["ftp://x"], ["http://x:y"], ["http://x", "y"]]
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from wrapper.errors import ApiError
 from wrapper.server import ports
 from wrapper.settings import SettingsError
 
@@ -16,13 +17,15 @@ MISTAKES = "wrapper.mistakes"
 
 
 class Group(click.Group):
-    """A group whose commands report wrong settings, and files that they cannot use, in a line."""
+    """A group whose commands report wrong settings, and what they cannot use, in a line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except SettingsError as error:
             raise refusal(error) from None
+        except ApiError as error:  # as of a store that is away
+            raise click.ClickException(error.details or error.message) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # click handles a reader such as `head` that leaves
                 raise

@@ -49,12 +49,12 @@ def check(pages: Sequence[Page]) -> Response | None:
     if browser.comes_from_elsewhere():
         return show("continue.html")
     request.max_content_length = FORM_BYTES
-    g.principal = visitor()
-    if g.principal is None and request.blueprint != SIGN_IN.rpartition(".")[0]:
+    g.wrapper_principal = visitor()
+    if g.wrapper_principal is None and request.blueprint != SIGN_IN.rpartition(".")[0]:
         return _sign_in()
     if request.method not in ("GET", "HEAD"):
         browser.check_csrf()
-    if g.principal:
+    if g.wrapper_principal:
         _admit(current(pages))
     return None
 

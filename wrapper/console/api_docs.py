@@ -20,7 +20,7 @@ def build() -> Blueprint:
     register_common_headers(docs)
     register_error_handlers(docs)
     docs.after_request(restrict)
-    docs.add_url_rule("", view_func=show)
+    docs.add_url_rule("", view_func=show, strict_slashes=False)
     return docs
 
 

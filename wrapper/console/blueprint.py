@@ -83,7 +83,7 @@ def _build() -> Blueprint:
 
 def _shared_values() -> dict[str, Any]:
     """Return what every template may use."""
-    who = g.get("principal")
+    who = g.get("wrapper_principal")
     return {
         **FORMATS,
         "pages": [page for page in PAGES if who and (who.admin or not page.admins)],

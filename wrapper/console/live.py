@@ -44,7 +44,7 @@ def stream(fragment: Callable[[], str]) -> Response:
     @copy_current_request_context
     def read() -> str | None:
         """Return the fragment, or None if its reader is not signed in any more."""
-        g.principal = who
+        g.wrapper_principal = who
         with suppress(ApiError):
             return fragment() if visitor() == who else None
         return None

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 @sign_in.get("/sign-in", endpoint="show")
 def show_form() -> BaseResponse:
     """Show the form, unless there is no need for it."""
-    if g.principal is not None or not needs_sign_in():
+    if g.wrapper_principal is not None or not needs_sign_in():
         return redirect(_target(), 303)
     return _form()
 

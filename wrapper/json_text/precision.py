@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ _SUSPECT = re.compile(
 _PLAIN = re.compile("-?[0-9]+(?:[.][0-9]+)?")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def is_suspect(text: str) -> bool:
@@ -168,21 +169,32 @@ def _read_exact(text: str) -> tuple[Any, bool]:
 def write_exact(value: Any) -> str:
     """Return *value* as JSON, with all digits of its Decimals."""
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return _encode(value)
     except TypeError:
-        return _write(value)
+        pieces: list[str] = []
+        _write(value, pieces.append)
+        return "".join(pieces)
 
 
-def _write(value: Any) -> str:
+def _write(value: Any, put: Callable[[str], None]) -> None:
+    """Pass the pieces of *value* as JSON to *put*, and copy none at each level."""
     match value:
         case Mapping():
-            pairs = (f"{_write(key)}: {_write(inner)}" for key, inner in value.items())
-            return f"{{{', '.join(pairs)}}}"
+            put("{")
+            for place, (key, inner) in enumerate(value.items()):
+                put(f"{', ' if place else ''}{_encode(key)}: ")
+                _write(inner, put)
+            put("}")
         case list() | tuple():
-            return f"[{', '.join(map(_write, value))}]"
+            put("[")
+            for place, inner in enumerate(value):
+                put(", " if place else "")
+                _write(inner, put)
+            put("]")
         case Decimal():
-            return str(value)
-    return json.dumps(value, ensure_ascii=False)
+            put(str(value))
+        case _:
+            put(_encode(value))
 
 
 def read_number(digits: str) -> float | Decimal:

@@ -17,8 +17,17 @@ BUCKETS = (
 )
 
 
+# The metrics of all gateways of this process, by the directory in which processes share numbers and
+# by name: two metrics of one name would overwrite each other's numbers there.
+_shared: dict[tuple[str, str], Any] = {}
+
+
 class Registry:
-    """Makes the library's metrics in a registry of its own, so that gateways count apart."""
+    """Makes the library's metrics in a registry of its own, so that gateways count apart.
+
+    Where processes share their numbers, the gateways of a process share their metrics, too. A gauge
+    then has what one of them has set last.
+    """
 
     def __init__(self, cli_version: Callable[[], str]) -> None:
         self._client = importlib.import_module("prometheus_client")
@@ -27,29 +36,30 @@ class Registry:
         self.content_type = str(self._client.CONTENT_TYPE_LATEST)
 
     def histogram(self, name: str, meaning: str, *labels: str) -> Any:
-        return self._client.Histogram(
-            f"{PREFIX}_{name}", meaning, labels, buckets=BUCKETS, registry=self._registry
-        )
+        return self._metric("Histogram", name, meaning, labels, buckets=BUCKETS)
 
     def counter(self, name: str, meaning: str, *labels: str) -> Any:
-        return self._client.Counter(f"{PREFIX}_{name}", meaning, labels, registry=self._registry)
+        return self._metric("Counter", name, meaning, labels)
 
     def gauge(self, name: str, meaning: str, *labels: str) -> Any:
         """Return a gauge whose values of several processes are added."""
-        return self._gauge(name, meaning, labels, "livesum")
+        return self._metric("Gauge", name, meaning, labels, multiprocess_mode="livesum")
 
     def newest_gauge(self, name: str, meaning: str, *labels: str) -> Any:
         """Return a gauge for which the newest value of several processes counts."""
-        return self._gauge(name, meaning, labels, "mostrecent")
+        return self._metric("Gauge", name, meaning, labels, multiprocess_mode="mostrecent")
 
-    def _gauge(self, name: str, meaning: str, labels: Sequence[str], mode: str) -> Any:
-        return self._client.Gauge(
-            f"{PREFIX}_{name}",
-            meaning,
-            labels,
-            registry=self._registry,
-            multiprocess_mode=mode,
-        )
+    def _metric(
+        self, kind: str, name: str, meaning: str, labels: Sequence[str], **options: Any
+    ) -> Any:
+        key = (os.environ.get(SHARED, ""), name)
+        if metric := _shared.get(key):
+            return metric
+        make = getattr(self._client, kind)
+        metric = make(f"{PREFIX}_{name}", meaning, labels, registry=self._registry, **options)
+        if SHARED in os.environ:
+            _shared[key] = metric
+        return metric
 
     def text(self) -> bytes:
         """Return the text of all metrics, of all processes that share their numbers."""

@@ -82,7 +82,8 @@ def _register_checks(blueprint: Blueprint, guard: Guard) -> None:
         gateway = current_gateway()
         declared = operation_of(current_app.view_functions[str(sent.endpoint)])
         made = in_process(sent.environ)
-        g.principal = principal = made.principal if made else guard.check(sent, declared.needs_key)
+        principal = made.principal if made else guard.check(sent, declared.needs_key)
+        g.wrapper_principal = principal
         caller_name.set(principal.name if principal else "")
         if principal and declared.needs_key and not declared.turns:
             gateway.limits.rates.read(principal)

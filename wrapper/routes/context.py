@@ -34,17 +34,17 @@ def current_request() -> Request:
 
 def request_id() -> str:
     """Return the id that the client gave this request, or a new one."""
-    id_: str | None = g.get("request_id")
+    id_: str | None = g.get("wrapper_request_id")
     if id_ is None:
         sent = request.headers.get("x-request-id", "")
         valid = _REQUEST_ID.fullmatch(sent)
-        id_ = g.request_id = sent if valid else new_id("req_")
+        id_ = g.wrapper_request_id = sent if valid else new_id("req_")
     return id_
 
 
 def principal() -> Principal:
     """Return who is calling, in a view that needs a key."""
-    return cast(Principal, g.principal)
+    return cast(Principal, g.wrapper_principal)
 
 
 def caller() -> Caller:
@@ -80,7 +80,7 @@ def begin_span(traces: Traces) -> None:
         "claude_gateway.request_id": request_id(),
         "claude_gateway.key": principal().name,
     }
-    g.span = span = traces.request(f"{request.method} {route}", facts, request.headers)
+    g.wrapper_span = span = traces.request(f"{request.method} {route}", facts, request.headers)
 
     @after_this_request
     def end_span(response: Response) -> Response:
@@ -91,7 +91,7 @@ def begin_span(traces: Traces) -> None:
 
 def request_span() -> RequestSpan:
     """Return the span of this request."""
-    span: RequestSpan = g.get("span", NULL_TRACE)
+    span: RequestSpan = g.get("wrapper_span", NULL_TRACE)
     return span
 
 
@@ -101,22 +101,22 @@ def admit_caller() -> Caller:
     Call it before the body is read. The request counts whatever becomes of it, and its response
     carries the rate limit headers.
     """
-    g.counted = True
+    g.wrapper_counted = True
     admit: Callable[[Caller], Caller] = current_gateway().chat_service.admit
     return admit(caller())
 
 
 def is_counted() -> bool:
     """Say whether this request counts against its caller's rates."""
-    return "counted" in g
+    return "wrapper_counted" in g
 
 
 def start_timer() -> None:
     """Remember when the processing of this request began."""
-    g.setdefault("began", time.monotonic())
+    g.setdefault("wrapper_began", time.monotonic())
 
 
 def elapsed_ms() -> int:
     """Return the whole milliseconds since the processing of this request began."""
     now = time.monotonic()
-    return int(1000 * (now - g.get("began", now)))
+    return int(1000 * (now - g.get("wrapper_began", now)))

@@ -33,6 +33,13 @@ MESSAGES_ENDPOINT = "wrapper.messages.create_message"
 # it pass a request that was not begun here to that gateway. A client that sends the header itself
 # cannot name any other location of the nginx.
 ELSEWHERE_HEADER, ELSEWHERE_LOCATION = "X-Elsewhere", "@elsewhere"
+# What an app around the gateway means if one of its hooks aborts with such a status.
+OF_APP: dict[int, type[ApiError]] = {
+    401: errors.InvalidApiKey,
+    403: errors.PermissionDenied,
+    429: errors.RateLimited,
+    503: errors.Unavailable,
+}
 
 log = logging.getLogger(__name__)
 
@@ -135,5 +142,9 @@ def _api_error(error: HTTPException) -> ApiError:
             return errors.RequestTooLarge(f"The body is larger than {limit} MiB.")
         case 415:
             return errors.UnsupportedMediaType(f"Send the body as {JSON_TYPE}.")
-    kind = ApiError if (error.code or 500) >= 500 else InvalidRequest
-    return kind(error.description or error.name)
+    status = error.code or 500
+    kind = OF_APP.get(status, ApiError if status >= 500 else InvalidRequest)
+    after = getattr(error, "retry_after", None)
+    return kind(
+        error.description or error.name, retry_after=after if isinstance(after, int) else None
+    )

@@ -20,7 +20,7 @@ from wrapper.services.principal import Principal
 
 # The key in the WSGI environ, where no client of a server can put anything of this name.
 _KEY = "wrapper.in_process"
-# The seconds to wait if a refusal does not say.
+# The seconds to wait if a refusal does not say how many.
 RETRY = 1.0
 
 
@@ -43,7 +43,7 @@ def in_process(environ: Mapping[str, Any]) -> InProcess | None:
 
 
 class InProcessClient:
-    """Makes requests to the app that serves the gateway, which `serve` sets."""
+    """Makes requests to the app that serves the gateway: the last one that `serve` was given."""
 
     def __init__(self) -> None:
         self._app: Flask | None = None
@@ -64,9 +64,13 @@ class InProcessClient:
         app = self._app
         if app is None:
             raise RuntimeError("init_app has not been called")
-        url = prefix_of(app) + path
         builder = EnvironBuilder(
-            url, method="POST", data=body, content_type=JSON_TYPE, headers=headers.items()
+            prefix_of(app) + path,
+            _base_url(app),
+            method="POST",
+            data=body,
+            content_type=JSON_TYPE,
+            headers=headers.items(),
         )
         made = InProcess(principal, gone)
         environ = {**builder.get_environ(), _KEY: made}
@@ -75,17 +79,24 @@ class InProcessClient:
         return _answer(chunks, code, headers, made.error)
 
 
+def _base_url(app: Flask) -> str:
+    """Return a URL that *app* trusts, with https, as the request crosses no network."""
+    trusted = [name.lstrip(".") for name in app.config.get("TRUSTED_HOSTS") or ()]
+    return f"https://{next(filter(None, (app.config['SERVER_NAME'], *trusted)), 'localhost')}"
+
+
 def _answer(
     chunks: Iterable[bytes], status: int, sent: Mapping[str, str], error: ApiError | None
 ) -> Answer:
     headers = {name.lower(): value for name, value in sent.items()}
     refused = status in (429, 503) and headers.get(SHOULD_RETRY) != "false"
+    after = headers.get(RETRY_AFTER.lower(), "")  # of an app around the gateway it may be a date
     return Answer(
         status,
         headers,
         iter(chunks),
         getattr(chunks, "close", lambda: None),
-        float(headers.get(RETRY_AFTER.lower(), RETRY)) if refused else None,
+        (float(after) if after.isdecimal() else RETRY) if refused else None,
         # A turn records its own errors: it has begun.
         isinstance(error, QuotaExceeded) and not error.recorded,
     )

@@ -63,7 +63,8 @@ def _read(sent: Request) -> Bytes:
     sent.max_content_length = BODY_BYTES + 1
     length = sent.content_length
     with readable_body():
-        data = _read_all(sent.stream, length)
+        # If a hook of the app around the gateway has read the body, only `get_data` has it.
+        data = _read_all(sent.stream, length) or sent.get_data()
     check_complete(len(data), length)
     if len(data) > BODY_BYTES:
         raise RequestEntityTooLarge

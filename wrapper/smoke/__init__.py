@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 
+from wrapper.settings import SettingsError, environment
 from wrapper.smoke import checks, messages, responses
 from wrapper.smoke.client import Client, Failed, NotOffered
 
 __all__ = ["CHECKS", "Client", "main", "run"]
 
 LINE_LENGTH = 300
+UNSENDABLE = (
+    "the URL cannot be sent, as its host is no name or it is not ASCII, or API_KEY has a line break"
+)
 
 CHECKS: dict[str, Callable[[Client], None]] = {
     "health": checks.check_health,
@@ -40,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m wrapper.smoke URL", file=sys.stderr)
         return 2
     try:
-        client = Client(arguments[0], os.environ.get("API_KEY", ""))
-    except ValueError as error:
+        client = Client(arguments[0], environment().get("API_KEY", ""))
+    except (SettingsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     try:
@@ -49,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     except (OSError, http.client.HTTPException) as error:
         print(f"FAILED  {arguments[0]} cannot be reached: {_reason(error)}", flush=True)
         return 1
+    except ValueError:  # its text may have the key
+        print(UNSENDABLE, file=sys.stderr)
+        return 2
     return 0 if run(client) else 1
 
 

@@ -31,7 +31,8 @@ class Client:
         self._kind = kinds[parts.scheme]
         self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/").removesuffix("/v1")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        sent = key.encode(errors="surrogateescape").decode("latin-1")  # as headers are encoded
+        self._headers = {"Authorization": f"Bearer {sent}"} if key else {}
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """Return status and body; raises OSError or HTTPException if there is no answer."""

@@ -77,6 +77,25 @@ def test_limit(team):
     assert KeyFile(team).principals()[0].models is None
 
 
+CHANGES = [
+    (key_editor.limit, {"max_turns": 7}),
+    (key_editor.configure, {"max_turns": 7}),
+    (key_editor.configure, {}),
+    (key_editor.set_webhook, "https://alice.example.com/hook"),
+]
+
+
+@pytest.mark.parametrize("table", ["", "\n[keys.alice.config]\nmax_turns = 3\n"])
+@pytest.mark.parametrize(("change", "value"), CHANGES)
+def test_comments_of_the_next_key(path, table, change, value):
+    """What a key gets stands above the next key's comments, which stay when it is removed."""
+    path.write_text(TEAM.replace("\n# Bob", f"{table}\n# Bob"))
+    change(path, "alice", value)
+    assert "\n# Bob\n[keys.bob]\n" in path.read_text()
+    key_editor.remove(path, "alice")
+    assert "\n# Bob\n[keys.bob]\n" in path.read_text()
+
+
 def test_limit_nobody(team):
     """A name that has no key is refused, and nothing changes."""
     assert "no key has that name" in refusal(key_editor.limit, team, "dave", {"max_turns": 1})

@@ -8,9 +8,11 @@ import pytest
 
 from tests.support.scripted_server import ScriptedServer
 from wrapper.cli import batches
+from wrapper.errors import ApiError, BatchNotFound
 from wrapper.services.batches.batch import BatchRequest, BatchState
 from wrapper.services.batches.view import BatchView
 from wrapper.services.jobs.job import Job, JobState, JobStatus, JobView
+from wrapper.services.store_health import StoreFailed
 
 JOB = Job("batch_1", "batch", "alice", 60, resumes=True)
 RUNS = JobView(JOB, JobState(JobStatus.IN_PROGRESS, 1.0))
@@ -55,3 +57,22 @@ def test_an_unknown_batch(server):
     """An id that no batch has is an error in a line."""
     result = run(server, "watch", "batch_1")
     assert (result.exit_code, result.output) == (1, "Error: there is no batch 'batch_1'\n")
+
+
+@pytest.mark.parametrize(
+    "error", [StoreFailed("It is away", "jobs.db"), BatchNotFound("It is gone")]
+)
+def test_errors(server, monkeypatch, error):
+    """A store that is away, or a batch that expires, is an error in a line while it looks."""
+    looks = [view(RUNS, "in_progress", total=4), error]
+
+    def look(id_):
+        looked = looks.pop(0)
+        if isinstance(looked, ApiError):
+            raise looked
+        return looked
+
+    monkeypatch.setattr(server.app.extensions["wrapper"].work.batches, "watch", look)
+    result = run(server, "watch", "batch_1")
+    assert result.exit_code == 1
+    assert result.output.endswith(f"Error: {error.details or error.message}\n")

@@ -77,6 +77,17 @@ def test_embedding():
     assert client.open("/").text == "shop"
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", ["/ai/console", "/ai/console/", "/ai/docs", "/ai/docs/"])
+def test_slashes_in_an_app(path, slash):
+    """In an app the console and its page about the API are found with a slash and without one."""
+    app = Flask("shop")
+    gateway = Gateway(Settings(), engine=ScriptedEngine())
+    gateway.init_app(app, "/ai/v1")
+    gateway.init_console(app, f"/ai/console{slash}", f"/ai/docs{slash}")
+    assert ConsoleClient(app).open(path).status_code == 200
+
+
 def test_app_knows_the_caller():
     """Where the app says who is calling there is no sign-in, and strangers are told."""
     known = {"ann": Principal("ann")}

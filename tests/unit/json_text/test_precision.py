@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from decimal import Decimal
 
 import pytest
@@ -234,6 +235,17 @@ def test_decimals_are_written_as_numbers():
     text = write_exact(value)
     assert text.startswith('{"a": [0.12345678901234567890, 1.5, true, null], ')
     assert json.loads(text, parse_float=Decimal)['b"'] == "ü\0"
+
+
+def test_deep_decimals_are_written_quickly():
+    """write_exact copies a long text no more often the deeper it is nested."""
+    value = ["x" * 30_000_000, Decimal("0.12345678901234567890")]
+    for _ in range(450):
+        value = [value]
+    began = time.process_time()
+    text = write_exact(value)
+    assert time.process_time() - began < 1.5
+    assert text.endswith(", 0.12345678901234567890" + "]" * 451)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from flask import Flask
+from flask import Flask, g, request
 
 from tests.support.scripted_server import (
     CHAT_BODY,
@@ -98,6 +98,39 @@ def test_other_pages_of_the_app(mounted_client):
     own, missing = mounted_client.get("/own"), mounted_client.get("/nothing")
     assert (own.text, missing.status_code, missing.mimetype) == ("own", 404, "text/html")
     assert "x-request-id" not in own.headers
+
+
+def test_what_the_app_notes():
+    """The app's hooks may note in g what they like, under any of these names, and keep it."""
+    app, names, kept = Flask("shop"), ("began", "counted", "principal", "request_id", "span"), []
+
+    @app.before_request
+    def note():
+        vars(g).update(dict.fromkeys(names, "the app's"))
+
+    app.teardown_request(lambda error: kept.append({name: g.get(name) for name in names}))
+    Gateway(Settings(), engine=ScriptedEngine()).init_app(app)
+    client = app.test_client()
+    headers = {"x-request-id": "req-1"}
+    answer = client.post("/v1/chat/completions", json=CHAT_BODY, headers=headers)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (200, "req-1")
+    error_of(client.post("/v1/chat/completions", json={}), 400)
+    assert kept == [dict.fromkeys(names, "the app's")] * 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_the_app_reads(chunked):
+    """A hook of the app may read a body before the gateway does, of a known length or not."""
+    app = Flask("shop")
+    app.before_request(lambda: request.get_data()[:0] or None)
+    Gateway(Settings(), engine=ScriptedEngine()).init_app(app)
+    body = io.BytesIO(json.dumps(CHAT_BODY).encode())
+    sent = {"input_stream": body, "content_type": "application/json"}
+    if chunked:
+        sent["environ_overrides"] = {"wsgi.input_terminated": True}
+    else:
+        sent["content_length"] = len(body.getvalue())
+    assert app.test_client().post("/v1/chat/completions", **sent).status_code == 200
 
 
 def test_doubled_slashes_of_others(mounted_client):

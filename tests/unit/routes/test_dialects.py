@@ -70,12 +70,13 @@ def test_unknown_path(path):
     assert path.removeprefix("/v1") in error["message"]
 
 
-@pytest.mark.parametrize("prefix", ["/ai/v1", ""])
-def test_embedded(prefix):
+@pytest.mark.parametrize("given", ["/ai/v1", "", "/ai/v1/", "/"])
+def test_embedded(given):
     """In another app the shape follows from the prefix that the app has chosen."""
+    prefix = given.rstrip("/")
     gateway = Gateway(Settings(), engine=ScriptedEngine(lambda turn: answer("Hello.")))
     app = Flask(__name__)
-    gateway.init_app(app, prefix)
+    gateway.init_app(app, given)
     client = app.test_client()
     message_error_of(client.post(f"{prefix}/messages/batches", json={}), 404)
     error_of(client.post(f"{prefix}/embeddings", json={}), 404)

@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from flask import Flask
+from flask import Flask, redirect, request
 
 from wrapper import Gateway, Principal, Settings
 from wrapper.auth.key_file import hash_of
@@ -59,6 +59,46 @@ def test_answer(serve, prefix):
     assert gateway.engine.turns[0].principal == ALICE
 
 
+HOSTS = [
+    ({"TRUSTED_HOSTS": ["shop.example"]}, "shop.example"),
+    ({"TRUSTED_HOSTS": [".shop.example", "b.example"]}, "shop.example"),
+    ({"SERVER_NAME": "shop.example:8443", "TRUSTED_HOSTS": ["shop.example"]}, "shop.example:8443"),
+    ({}, "localhost"),
+]
+
+
+@pytest.mark.parametrize(("config", "host"), HOSTS)
+def test_host(serve, config, host):
+    """A request is to a host that the app trusts, and its hooks may redirect what lacks https."""
+    gateway, seen = serve(), []
+    app = gateway.work.client._app
+    app.config.update(config)
+
+    @app.before_request
+    def secure():
+        seen.append((request.host, "wrapper" in request.blueprints))
+        return None if request.is_secure else redirect("https://shop.example")
+
+    made = ask(gateway)
+    assert (made.status, bool(made.read())) == (200, True)
+    assert seen == [(host, True)]
+
+
+def test_two_apps(serve):
+    """Two apps may serve one gateway, which makes its requests to the last of them."""
+    gateway = serve(api_key="secret")
+    first, last = gateway.work.client._app, Flask("last")
+    asked = []
+    last.before_request(lambda: asked.append(request.path))
+    gateway.init_app(last, "/last")
+    headers = {"x-api-key": "secret", "Origin": "https://shop.example"}
+    for app, path in ((first, "/v1/models"), (last, "/last/models")):
+        shown = app.test_client().get(path, headers=headers)
+        assert (shown.status_code, shown.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert ask(gateway).read()
+    assert asked == ["/last/models", "/last/chat/completions"]
+
+
 def test_error(serve):
     """A mistake is the API's own error; it is not to be made again."""
     made = ask(serve(), body=b'{"messages":1}')
@@ -105,6 +145,18 @@ def test_draining(serve):
     made = ask(gateway)
     assert (made.status, made.limited, made.retry_after) == (503, False, 1.0)
     made.read()
+
+
+@pytest.mark.parametrize(
+    ("sent", "after"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0), ("", 1.0)]
+)
+def test_refusals_of_the_app(serve, sent, after):
+    """A refusal of the app may say when to ask again, in seconds, or as a date or not at all."""
+    gateway = serve()
+    refusal = ("The shop is closed.", 503, {"Retry-After": sent})
+    gateway.work.client._app.before_request(lambda: refusal)
+    made = ask(gateway)
+    assert (made.status, made.retry_after, made.read()) == (503, after, b"The shop is closed.")
 
 
 def test_stream(serve):

@@ -38,7 +38,7 @@ RATE_NAMES = {"requests": "Requests", "tokens": "Tokens"}
 overview = Blueprint("overview", __name__)
 
 
-@overview.get("")
+@overview.get("", strict_slashes=False)
 def show() -> Response:
     """Show the state as it is now; the page then follows it."""
     return show_template("overview.html", _state())

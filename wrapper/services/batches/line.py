@@ -146,7 +146,13 @@ def cleaned(data: bytes | bytearray) -> bytes:
 
 
 def answered(id_: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
-    """Return the line of a result file for an answer, whose *body* is JSON."""
+    """Return the line of a result file for an answer. Raises LineError if it is not the API's."""
+    if 300 <= status < 400 or not _is_json(body):
+        message = (
+            f"Not the gateway but the app around it answered, with status {status}: its "
+            "before_request, such as a login or a redirect, must let the gateway's blueprints pass."
+        )
+        raise LineError("unexpected_answer", message, custom_id=custom_id)
     body = body.replace(b"\n", b" ")  # which is only white space in JSON
     begin = encode({"id": id_, "custom_id": custom_id})[:-1]
     response = encode({"status_code": status, "request_id": request_id})[:-1]
@@ -159,6 +165,14 @@ def answered(id_: str, custom_id: str, status: int, request_id: str, body: bytes
         b'},"error":null}',
     )
     return _on_one_line(b"".join(parts))
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body.decode(), parse_int=str)  # as int refuses some thousand digits
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def failed(line: int, error: LineError) -> bytes:

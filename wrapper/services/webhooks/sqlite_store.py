@@ -26,6 +26,9 @@ CREATE INDEX IF NOT EXISTS webhook_recipients ON webhook_deliveries (recipient)
 CREATE INDEX IF NOT EXISTS webhooks_due ON webhook_deliveries (recipient, due)
     WHERE due IS NOT NULL
 """,
+    """
+CREATE INDEX IF NOT EXISTS webhooks_created ON webhook_deliveries (created)
+""",
 )
 COLUMNS = (
     "id, recipient, type, body, created, due, status, attempts, last_status, last_error, lease"

@@ -35,6 +35,7 @@ from wrapper.services.batches.running import RunningBatch
 from wrapper.services.batches.validation import validate
 from wrapper.services.files.store import Room
 from wrapper.services.jobs import consumer, deferred, queue, redis_queue, upkeep
+from wrapper.services.jobs.answer import Answer
 from wrapper.services.jobs.store import Room as JobRoom
 
 SECONDS = 60.0
@@ -113,6 +114,19 @@ def test_results(start):
     assert (file.purpose, file.name) == ("batch_output", f"{id_}_output.jsonl")
     assert process.store.results(id_, 0, 10)[0] == []
     assert process.announced == [("alice", "batch.completed", id_)]
+
+
+def test_answers_of_an_app(start):
+    """A line that a login of the app redirects fails, and all results are JSON nevertheless."""
+
+    def respond(body, gone):
+        page = Answer(302, {}, iter([b"<html>Log\nin</html>"]), lambda: None)
+        return page if body["id"] == "n1" else answer()
+
+    process = start(respond)
+    output, (error,) = process.results(process.create(*lines(2)))
+    assert [each["custom_id"] for each in output] == ["n0"]
+    assert (error["custom_id"], error["error"]["code"]) == ("n1", "unexpected_answer")
 
 
 BAD = [

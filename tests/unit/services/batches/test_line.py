@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.batch_process import CHAT, line
+from wrapper.services.batches import line as line_module
 from wrapper.services.batches.line import (
     LONGEST_LINE,
     LineError,
@@ -26,12 +27,15 @@ def test_digits():
     assert body == b'{"tools": [{"const": %s}, 12345678901234567890, 0.5]}' % DIGITS
 
 
-def test_too_deep():
+def test_too_deep(monkeypatch):
     """A body that cannot be written again is the error of its line."""
-    deep = b"[" * 900 + DIGITS + b"]" * 900
-    data = line("a", body={"tools": "X"}).replace(b'"X"', deep)
+
+    def write(body):
+        raise RecursionError
+
+    monkeypatch.setattr(line_module, "write_exact", write)
     with pytest.raises(LineError, match=r"body: .*too deeply") as caught:
-        load_line(data, CHAT)
+        load_line(line("a"), CHAT)
     assert caught.value.custom_id == "a"
 
 
@@ -63,3 +67,13 @@ def test_answers_are_lines():
     assert b"\n" not in data
     assert DIGITS in data
     assert json.loads(data)["response"]["body"] == {"x": float(DIGITS)}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<p>"), (400, b""), (302, b"{}"), (200, b"\xff")]
+)
+def test_answers_of_an_app(status, body):
+    """An answer without JSON, or a redirect, is the error of its line, which names the app."""
+    with pytest.raises(LineError, match=f"app around it answered, with status {status}") as caught:
+        answered("batch_req_1", "a", status, "req_1", body)
+    assert (caught.value.code, caught.value.custom_id) == ("unexpected_answer", "a")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ from redis import Redis
 from wrapper.services.store_health import StoreFailed
 from wrapper.services.webhooks.event import new_delivery
 from wrapper.services.webhooks.redis_store import RedisDeliveryStore
-from wrapper.services.webhooks.sqlite_store import SqliteDeliveryStore
+from wrapper.services.webhooks.sqlite_store import REMOVE_OLD, SqliteDeliveryStore
 
 pytestmark = pytest.mark.packages
 
@@ -75,6 +77,16 @@ def test_an_occurrence_is_added_once(opened):
     add(store, delivery())
     assert [each.status for each in store.find(None, "", 10)] == ["delivered"]
     assert store.due() == {}
+
+
+def test_what_is_old_is_searched(tmp_path):
+    """SQLite finds old deliveries by an index, as each one added looks for them."""
+    path = tmp_path / "usage.db"
+    with closing(SqliteDeliveryStore(str(path))) as store:
+        add(store, delivery())
+    with closing(sqlite3.connect(path)) as connection:
+        (step,) = connection.execute(f"EXPLAIN QUERY PLAN {REMOVE_OLD}", (NOW,)).fetchall()
+    assert step[-1].startswith("SEARCH")
 
 
 def test_claims_exclude_each_other(opened):
