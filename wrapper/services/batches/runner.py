@@ -141,7 +141,14 @@ class BatchRunner:
         view = self._jobs.find(batch.owner, batch.id)
         if view is None or view.state.cancel_requested:
             return BatchStatus.CANCELLED
-        return BatchStatus.EXPIRED if batch.expired and state.done < state.total else None
+        return BatchStatus.EXPIRED if batch.expired else None
+
+    def _ending(self, batch: RunningBatch, reason: BatchStatus | None) -> BatchStatus:
+        """Return how a batch ends of which no line runs; its last one may have ended just now."""
+        if reason not in (None, BatchStatus.EXPIRED):
+            return reason
+        state = self._state(batch)
+        return BatchStatus.COMPLETED if state.done == state.total else BatchStatus.EXPIRED
 
     def _advance(self, batch: RunningBatch) -> None:
         """End the batch if nothing of it is left to run, or put it back into the queue."""
@@ -153,7 +160,7 @@ class BatchRunner:
         if state.status in ENDED:  # its worker died before it could say so
             self._end_job(batch, state.status)
         elif state.done == state.total or (reason and not self._store.running(batch.id)):
-            self._finalize(batch, reason or BatchStatus.COMPLETED)
+            self._finalize(batch, self._ending(batch, reason))
         elif state.facts.get("paused") and not reason:
             batch.job.again(BUDGET_PAUSE)
         else:
@@ -194,6 +201,8 @@ class BatchRunner:
         try:
             if self._writes(batch, before) or not self._store.take_over(batch.id, before, token):
                 batch.job.again(LOOK_PAUSE)  # in case that the other one dies
+            elif (ended := self._state(batch).status) in ENDED:  # by the finalizer before
+                self._end_job(batch, ended)
             else:
                 self._write(batch, status)
         except BaseException:

@@ -715,6 +715,24 @@ def test_a_lost_finalizer(start):
     assert len(process.results(process.create(*lines(3)))[0]) == 3
 
 
+def test_a_batch_that_another_run_has_just_ended(start):
+    """A run that comes too late to write the results leaves the batch as it has ended."""
+    process = start(run=False)
+    store, finalizer = process.store, process.store.finalizer
+
+    def end_before(id_):
+        store.finalizer = finalizer
+        assert store.take_over(id_, "", "another token")
+        store.change(id_, {"status": "completed", "completed_at": 1})
+        store.clear(id_)
+        return finalizer(id_)
+
+    store.finalizer = end_before
+    process.jobs.start()
+    assert process.ended(process.create(*lines(3)))["status"] == "completed"
+    assert process.jobs.find("alice", process.announced[0][2]).state.status == "completed"
+
+
 def test_the_store_fails_while_results_are_written(start):
     """The results are written once the store is back, also by the same process."""
     process = start(run=False)
