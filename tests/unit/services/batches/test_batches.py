@@ -723,14 +723,14 @@ def test_a_batch_that_another_run_has_just_ended(start):
     def end_before(id_):
         store.finalizer = finalizer
         assert store.take_over(id_, "", "another token")
-        store.change(id_, {"status": "completed", "completed_at": 1})
+        store.change(id_, {"status": "expired", "expired_at": 1})
         store.clear(id_)
         return finalizer(id_)
 
     store.finalizer = end_before
     process.jobs.start()
-    assert process.ended(process.create(*lines(3)))["status"] == "completed"
-    assert process.jobs.find("alice", process.announced[0][2]).state.status == "completed"
+    body = process.ended(process.create(*lines(3)))
+    assert (body["status"], body["finalizing_at"]) == ("expired", None)
 
 
 def test_the_store_fails_while_results_are_written(start):
