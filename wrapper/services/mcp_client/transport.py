@@ -25,7 +25,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, server: McpServer, inner: httpx.AsyncBaseTransport | None = None):
-        self._host = httpx.URL(server.config["url"]).host
+        self._host = httpx.URL(server.config["url"]).raw_host
         self._streams = server.kind == "sse"
         self._pinned = PinnedTransport(private=server.private, inner=inner)
         self._requests = 0
@@ -36,7 +36,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._requests += 1
         if self._requests > MOST_REQUESTS:
             raise self._failed("it makes its client ask too often")
-        if request.url.host != self._host:
+        if request.url.raw_host != self._host:
             raise self._failed("it redirects to another host")
         if self._asks_for_messages(request):
             return httpx.Response(405, request=request)

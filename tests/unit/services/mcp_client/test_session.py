@@ -108,6 +108,14 @@ def test_after_a_server_has_died(bare):
     assert len([method for method, _ in bare.seen if method == "tools/call"]) == 3
 
 
+def test_a_host_that_is_no_name():
+    """A server whose host cannot be decoded is one that cannot be used."""
+    config = {"type": "http", "url": "https://xn--a/mcp", "headers": {}}
+    session = McpSession(McpServer("mine", config, brought="x"))
+    with pytest.raises(McpServerFailed):
+        asyncio.run(session.open(20.0, 20.0))
+
+
 def test_after_a_stream_has_ended(bare):
     """A server that has ended its stream of events is connected again for the next calls."""
 
