@@ -30,6 +30,8 @@ UNTESTED = (
 SPARE_BYTES = 512 * 1024**2
 # The files with a limit of memory and with what is used of it, in cgroups of version 2 and 1.
 LIMITS = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
+# Version 1 writes the largest number of whole pages where there is no limit.
+UNLIMITED = 2**62
 # What is added to the niceness of processes that others come before. Beside one that is not nice
 # they get a quarter of the CPU time.
 NICENESS = 5
@@ -162,9 +164,15 @@ def _or_none(read: Callable[[], int]) -> int | None:
 
 
 def _left(folder: Path, limit: str, used: str) -> int:
-    """Return the bytes left of a cgroup's limit; the kernel can reclaim cached files."""
+    """Return the bytes left of a cgroup's limit; the kernel can reclaim cached files.
+
+    Raises ValueError if it has none: what is used, which is costly to read, does not matter then.
+    """
+    most = int((folder / limit).read_text())
+    if most >= UNLIMITED:
+        raise ValueError("no limit")
     lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
     cached = {line[0]: int(line[1]) for line in lines}
     # In version 1, only the total counts the cgroups below, as the use does.
     reclaimable = cached.get("total_inactive_file", cached["inactive_file"])
-    return int((folder / limit).read_text()) - int((folder / used).read_text()) + reclaimable
+    return most - int((folder / used).read_text()) + reclaimable

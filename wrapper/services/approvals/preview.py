@@ -99,7 +99,7 @@ def session_rule(request: ToolRequest) -> str:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Say whether *value* has more *levels* of objects and arrays in each other."""
+    """Say whether more than *levels* objects and arrays in *value* are in each other."""
     if not isinstance(value, Mapping | list):
         return False
     parts = value.values() if isinstance(value, Mapping) else value

@@ -145,8 +145,8 @@ class BatchRunner:
 
     def _ending(self, batch: RunningBatch, reason: BatchStatus | None) -> BatchStatus:
         """Return how a batch ends of which no line runs; its last one may have ended just now."""
-        if reason not in (None, BatchStatus.EXPIRED):
-            return reason
+        if reason is not BatchStatus.EXPIRED:
+            return reason or BatchStatus.COMPLETED
         state = self._state(batch)
         return BatchStatus.COMPLETED if state.done == state.total else BatchStatus.EXPIRED
 

@@ -51,7 +51,8 @@ class Consumer:
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
         self._deferred = DeferredJobs()
-        self._unsure: dict[str, float] = {}  # jobs that may have begun unrun, and until when
+        # Jobs that the store may have begun although none runs here, and until when to look.
+        self._unsure: dict[str, float] = {}
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -82,7 +83,7 @@ class Consumer:
         """Begin a job that is cancelled and waits at once, so that it ends though others run."""
         room = len(self.running()) < self._most + ENDING
         if room and self._thread and not (self._stopping or self._worker.draining()):
-            with suppress(Unavailable):  # the queue has it, too
+            with suppress(Unavailable, RuntimeError):  # the queue has it, or it is put back
                 self._begin(view, self._principal_of(view.job.owner))
 
     def put_back_unsure(self) -> None:

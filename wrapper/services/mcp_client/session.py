@@ -99,11 +99,9 @@ class McpSession:
     async def close(self) -> None:
         """End the session, without waiting long for the server."""
         self._closing.set()
-        if self._task is None:
-            return
-        await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        if self._task:
+            await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+            await _end(self._task)
 
     async def _serve(self, ready: asyncio.Event) -> None:
         """Keep the session open until it is closed or fails.
@@ -188,8 +186,7 @@ class McpSession:
         """Give up a *session* that has ended, unless another call has done so."""
         async with self._opening:
             if self._task and self._session is session:
-                self._task.cancel()
-                await asyncio.wait({self._task})
+                await _end(self._task)
 
     async def _call(self, tool: str, arguments: Any) -> Json:
         assert self._session is not None and self._task is not None  # noqa: S101, PT018
@@ -218,6 +215,13 @@ class McpSession:
         why = self._transport.failure or failure
         name = self.server.name
         return McpServerFailed(f"The MCP server {name!r} cannot be used: {why}.", retry=False)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel *task*, also while it tells the server that the session has ended."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
 
 def _as_sent(result: types.Result) -> Json:

@@ -553,6 +553,25 @@ def test_no_thread_for_a_job_in_the_queue_twice(processes, monkeypatch):
     assert process.store.find("job_1").priority is not None
 
 
+def test_cancel_without_threads(processes, monkeypatch):
+    """A job that waits can be cancelled although the machine has no thread to end it in at once."""
+    gate = Gate()
+    process = processes(run=gate, most=1)
+    process.jobs.submit(job(), CONTENT)
+    gate.wait_for()
+    process.jobs.submit(job("job_2", resumes=True), CONTENT)
+    start = threading.Thread.start
+    with monkeypatch.context() as full:
+        full.setattr(
+            threading.Thread,
+            "start",
+            lambda thread: (no_thread if thread.name == "job-job_2" else start)(thread),
+        )
+        assert process.jobs.cancel("alice", "job_2")
+    gate.open()
+    assert sorted(process.wait_for_ends(2)) == ["job_1 completed", "job_2 cancelled"]
+
+
 @pytest.mark.parametrize("started", [0, 1, 2])
 def test_begin_without_threads(processes, monkeypatch, started):
     """A process that lacks a thread to run jobs keeps those that come, and runs them later."""

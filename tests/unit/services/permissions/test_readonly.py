@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 import shutil
@@ -441,8 +442,8 @@ def test_no_program_of_a_configuration_runs(work):
             assert not (repository / "made").exists(), (kind, command)
 
 
-@pytest.mark.parametrize("url", ["ext::{program}", "{work}"])
-def test_nothing_is_fetched(work, url):
+@pytest.mark.parametrize("url", ["ext::{program}", "{work}", "own::x"])
+def test_nothing_is_fetched(work, url, monkeypatch):
     """Git fetches no object that the repository lacks, by whatever protocol its settings allow."""
     repository, program = make_repository(work), work.parent / "program"
     program.write_text(f"#!/bin/sh\ntouch {work}/made\nfalse\n")
@@ -451,9 +452,11 @@ def test_nothing_is_fetched(work, url):
         *(("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin")),
         *(("remote.origin.promisor", "true"), ("remote.origin.uploadpack", str(program))),
         ("remote.origin.url", url.format(program=program, work=work)),
-        *(("protocol.ext.allow", "always"), ("protocol.file.allow", "always")),
+        *((f"protocol.{name}.allow", "always") for name in ("ext", "file", "own")),
     ):
         git(repository, "config", name, value)
+    program.with_name("git-remote-own").symlink_to(program)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     run(f"git show {'1' * 40}", repository)
     assert not (repository / "made").exists()
 

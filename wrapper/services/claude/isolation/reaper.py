@@ -115,9 +115,8 @@ def end(folder: Path, seconds: float = END_SECONDS) -> None:
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(
-            OSError, psutil.Error
-        ):  # for a moment there may be no descriptor to look with
+        # For a moment there may be no descriptor to look with.
+        with suppress(OSError, psutil.Error):
             if not (pids := _processes_of(folder)):
                 return
             for pid in pids:

@@ -58,4 +58,3 @@ class Clearings:
             clearing.set_result(self._clear(process, state))
         except BaseException as error:
             clearing.set_exception(error)
-            raise

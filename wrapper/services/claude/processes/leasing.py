@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper import host
+from wrapper.errors import Unavailable
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.background.periodic import PeriodicTask
 from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.isolation.workspaces import open_workspaces
 from wrapper.services.claude.processes.backoff import FailureLog
 from wrapper.services.claude.processes.parking import ParkedProcess
-from wrapper.services.claude.processes.pool import Pool, Spawner, unavailable
+from wrapper.services.claude.processes.pool import NO_THREAD, Pool, Spawner, unavailable
 from wrapper.services.claude.processes.priority import has_low_priority
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
@@ -120,11 +121,7 @@ class LeaseManager:
         *state* is the process's after *turn*, None if no other turn may run on it.
         """
         self._count_end(lease.workspace)
-        try:
-            self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
-        except BaseException:
-            self.supervisor.discard(lease.process)
-            raise
+        self._reuse.park(turn, lease.process, lease.workspace, state, self._parkable())
 
     def lease_warm(self, profile: str) -> Future[Process]:
         """Return a future warm process; see Pool.lease."""
@@ -137,6 +134,8 @@ class LeaseManager:
             return await self._wait_for(threads.submit(boot, profile))
         except BootFailed as error:
             raise unavailable(error) from None
+        except RuntimeError:
+            raise Unavailable(NO_THREAD) from None
 
     def catch_up(self) -> None:
         """Do what was put off while turns were starting: boots and clearings take their CPU time.
@@ -204,8 +203,8 @@ class LeaseManager:
     def _clean_up(self) -> None:
         self.parking.remove_expired()
         with self._lock:
-            running = filter(None, list(self._running))
-        self._workspaces.keep(running)
+            in_use = [workspace for workspace in self._running if workspace]
+        self._workspaces.keep(in_use)
         self._workspaces.remove_expired()
         self.supervisor.remove_leftovers()
         if self.throttle.idle():

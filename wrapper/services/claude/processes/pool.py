@@ -17,6 +17,8 @@ from wrapper.services.claude.processes.backoff import Backoff, FailureLog
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.waiting import WaitingTurns
 
+NO_THREAD = "No Claude Code process can be started: no thread is left."
+
 log = logging.getLogger(__name__)
 
 
@@ -83,7 +85,7 @@ class Pool:
             try:
                 self._spawner.threads.submit(self._boot)
             except RuntimeError:  # no thread can start; while the interpreter ends, none ever will
-                self._fail(Unavailable("No Claude Code process can be started: no thread is left."))
+                self._fail(Unavailable(NO_THREAD))
 
     def lease(self, *, background: bool = False) -> Future[Process]:
         """Return a future process, done at once if one is ready. Cancel it to stop waiting.

@@ -62,9 +62,9 @@ class Reuse:
             parked = replace(parked, clearing=self._clearings.add(parked.process, parked.state))
         if parked is None or parked.clearing is None:
             return parked
-        self._clearings.begin(parked.clearing)
         state = None
         try:
+            self._clearings.begin(parked.clearing)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
                     state = await asyncio.wrap_future(parked.clearing)
@@ -86,19 +86,24 @@ class Reuse:
         *state* is the process's after *turn*, None if no other turn may run on it. No more than
         *limit* processes stay parked.
         """
-        recyclable = state is not None and self._recycling.permits(turn, process, state)
-        if state is None or not (recyclable or may_continue(turn)):
-            self._discard(process)
-            return
         cleared = None
-        if forgets(turn, recyclable=recyclable):
-            state = replace(state, known=())
-            cleared = self._clearings.add(process, state)
-        kept = fingerprint(turn, workspace)
-        parked = ParkedProcess(
-            turn.session, process, kept, state, cleared, time.monotonic(), recyclable
-        )
-        self.parking.park(parked, limit)
+        try:
+            recyclable = state is not None and self._recycling.permits(turn, process, state)
+            if state is None or not (recyclable or may_continue(turn)):
+                self._discard(process)
+                return
+            if forgets(turn, recyclable=recyclable):
+                state = replace(state, known=())
+                cleared = self._clearings.add(process, state)
+            kept, now = fingerprint(turn, workspace), time.monotonic()
+            self.parking.park(
+                ParkedProcess(turn.session, process, kept, state, cleared, now, recyclable), limit
+            )
+        except BaseException:
+            if cleared:
+                cleared.cancel()  # it would use a process that has been stopped
+            self._discard(process)
+            raise
 
     def catch_up(self) -> None:
         """Begin the clearings that wait, unless a turn starts."""

@@ -155,7 +155,7 @@ class Supervisor:
     def run_later(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Call a function in the threads that stop processes.
 
-        While the interpreter ends no thread can start, so the function is called at once.
+        Where no thread can start, as while the interpreter ends, the function is called at once.
         """
         try:
             return self._stop_threads.submit(function, *arguments)

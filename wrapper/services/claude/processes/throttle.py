@@ -20,8 +20,8 @@ SENDING_SECONDS = 0.015
 SPARE_SECONDS = 0.1
 # Meanwhile a turn in the background begins so often, for each core but one.
 PACE_SECONDS = 0.1
-# How often a turn that waits looks whether it may begin, as no turn may be there to let it. The
-# event loop of one that could stands still while its client takes nothing.
+# How often a turn that waits looks whether it may begin, as no turn may be there to let it, and the
+# event loop of a turn that was let in may stand still while its client reads nothing.
 LOOK_SECONDS = 0.5
 
 

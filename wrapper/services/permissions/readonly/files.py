@@ -65,7 +65,8 @@ class Files:
         """
         parts = pattern.strip("/").split("/")
         literal = [*itertools.takewhile(lambda part: not _is_wild(part), parts)]
-        paths = ["/" * pattern.startswith("/") + "/".join(literal)]
+        start = "/" if pattern.startswith("/") else ""
+        paths = [start + "/".join(literal)]
         for part in parts[len(literal) :]:
             bases = [path for path in paths if os.path.isdir(os.path.join(self.here, path))]
             for base in bases:

@@ -13,16 +13,12 @@ from wrapper.services.permissions.readonly.files import Files
 from wrapper.services.permissions.readonly.syntax import Denied, Word
 from wrapper.services.permissions.readonly.usage import CommandUsage, arguments, usage
 
-# A configuration could allow each of them, whatever it says of all.
-_PROTOCOLS = ("ext", "fd", "file", "ftp", "ftps", "git", "http", "https", "ssh")
 _FIXED = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "diff.submodule=short",
     *(f"gpg.{kind}program=/bin/false" for kind in ("", "openpgp.", "ssh.", "x509.")),
     "log.showSignature=false",
-    "protocol.allow=never",
-    *(f"protocol.{name}.allow=never" for name in _PROTOCOLS),
     "status.submoduleSummary=false",
 )
 _DIFF = (

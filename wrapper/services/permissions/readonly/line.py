@@ -8,6 +8,8 @@ from wrapper.services.permissions.readonly.syntax import Denied, Step, parse, qu
 
 # Claude Code brings its own rg, as a shell function.
 _FUNCTIONS = ("rg",)
+# What runs a command. git fetches by no protocol then, whatever a configuration allows.
+_RUNNERS = {"git": ("env", "GIT_ALLOW_PROTOCOL=")}
 
 
 def read_only(command: str, root: str) -> str:
@@ -36,7 +38,9 @@ def _enter(steps: list[Step], files: Files) -> tuple[Files, list[Step]]:
 
 def _render(step: Step, files: Files) -> str:
     name, *words = rewrite(step.words, files)
-    run = f"\\{name}" if name in _FUNCTIONS else f"\\command {quote(name)}"
+    run = f"\\{name}"
+    if name not in _FUNCTIONS:
+        run = " ".join(("\\command", *map(quote, (*_RUNNERS.get(name, ()), name))))
     parts = [step.operator, run, *map(quote, words), *step.outputs]
     if step.source:
         path, *more = files.expand(step.source)

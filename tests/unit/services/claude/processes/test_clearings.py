@@ -88,8 +88,7 @@ def test_an_error():
     machine = Machine(RuntimeError("no"))
     clearing = machine.clearings.add(PROCESS, STATE)
     machine.clearings.begin(clearing)
-    with pytest.raises(RuntimeError):
-        machine.run()
+    machine.run()
     assert isinstance(clearing.exception(0), RuntimeError)
 
 

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Key = tuple[Binary, str]
 # A process of a trial may be killed, or be slow, for reasons that are not Claude Code's.
 TRIES = 3
+TRY_SECONDS = 5.0
 
 
 class Lend(Protocol):
@@ -80,7 +81,8 @@ class Trials:
         self._threads = threads
         self._directory = directory
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
+        self._begun: set[Key] = set()  # those whose checks in the background have begun
         self._trying: dict[Key, threading.Lock] = {}
         self._qualified: dict[Key, Candidate] = {}
         self._current: dict[str, Candidate] = {}
@@ -100,9 +102,10 @@ class Trials:
             candidate = self._qualified.get(key)
             if candidate is None:
                 candidate = self._qualified[key] = self._try_first(binary, profile)
-                if self._settings.trials:
-                    with suppress(RuntimeError):  # the gateway shuts down
-                        self._threads.submit(self._try_rest, candidate)
+            if self._settings.trials and key not in self._begun:
+                with suppress(RuntimeError):  # there is no thread: the next boot tries again
+                    self._threads.submit(self._try_rest, candidate)
+                    self._begun.add(key)
         self._current[profile.name] = candidate
         return candidate.qualification
 
@@ -126,7 +129,7 @@ class Trials:
 
     def close(self) -> None:
         """Let no further trial log that it failed, since its processes are stopped."""
-        self._closed = True
+        self._closed.set()
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return, by profile, `status` (running, passed, failed) and why each check failed."""
@@ -171,7 +174,7 @@ class Trials:
         known = candidate.qualification.failures()
         for _ in range(TRIES):
             reason = self._run(candidate, rest)
-            if not reason or self._closed:
+            if not reason or self._closed.wait(TRY_SECONDS):
                 break
         else:
             candidate.fail(rest, f"it could not run: {reason}")
@@ -210,7 +213,7 @@ class Trials:
 
     def _log(self, candidate: Candidate, checks: Iterable[str]) -> None:
         """Log that a binary fails *checks*, and what follows."""
-        for check in () if self._closed else checks:
+        for check in () if self._closed.is_set() else checks:
             log.warning(
                 "Claude Code %s fails the check %s of %s processes: %s; %s",
                 candidate.binary.version,

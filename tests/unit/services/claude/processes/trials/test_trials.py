@@ -89,6 +89,7 @@ def make(tmp_path, monkeypatch):
         yield SimpleNamespace()
 
     monkeypatch.setattr(examination, "open_trial", opened)
+    monkeypatch.setattr(trials, "TRY_SECONDS", 0.0)
 
     def of(**more) -> Harness:
         harness = Harness(tmp_path / "trials", **more)
@@ -362,3 +363,20 @@ def test_files_of_a_trial(make, tmp_path, monkeypatch):
     monkeypatch.setattr(examination, "open_trial", opened)
     harness.qualify()
     assert [folder.parent for folder in folders] == [tmp_path]
+
+
+def test_no_thread_for_the_rest(make):
+    """If there is no thread for the checks in the background, the next boot begins them."""
+    harness = make()
+    submit, harness.threads.submit = harness.threads.submit, no_thread
+    harness.qualify()
+    harness.threads.submit = submit
+    for _ in range(2):
+        qualification = harness.qualify()
+    assert len(harness.threads.calls) == 1
+    harness.threads.run()
+    assert qualification.passed(WARM_UP)
+
+
+def no_thread(*_):
+    raise RuntimeError("can't start new thread")
