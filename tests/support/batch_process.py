@@ -56,7 +56,7 @@ def answer(
 def refuse_for_budget(**headers: str) -> Answer:
     """Return the answer to a request that a budget refuses which is used up."""
     refused = {"error": {"code": "insufficient_quota", "message": "used up"}}
-    return replace(answer(429, refused, **headers), out_of_budget=True)
+    return replace(answer(429, refused), headers=headers, out_of_budget=True)
 
 
 def line(custom_id: str, **changes: Any) -> bytes:

@@ -79,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, answer.encode())
 
     def _stream(self) -> None:
-        self.server.stream = stream = queue.SimpleQueue()
+        stream: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.server.stream = stream
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()

@@ -262,7 +262,7 @@ def test_refusals_of_the_app(status, code):
     app.before_request(lambda: abort(status, "Not now.", **options))
     gateway.init_app(app)
     refused = app.test_client().post("/v1/chat/completions", json={})
-    error = refused.json["error"]
+    error = refused.get_json()["error"]
     assert (refused.status_code, error["code"], error["message"]) == (status, code, "Not now.")
     assert refused.headers.get("Retry-After") == ("7" if options else None)
 
@@ -408,7 +408,8 @@ def test_drain_interrupted(monkeypatch):
 
     Python calls what `atexit` has registered, which would otherwise wait anew.
     """
-    gateway, registered = build(), []
+    gateway = build()
+    registered: list[Any] = []
     monkeypatch.setattr(atexit, "register", registered.append)
     monkeypatch.setattr(atexit, "unregister", registered.remove)
     gateway.start()

@@ -1,5 +1,7 @@
 """The headers of responses: one for each note, and nothing for what is not noted."""
 
+from typing import Any
+
 import pytest
 
 from wrapper.errors import Overloaded
@@ -81,7 +83,8 @@ def test_nothing_noted():
 def test_many_paths(header, field, path, shown):
     """A header of paths stays short: of those that do not fit it gives only the number."""
     paths = tuple(path.format(at) for at in range(600))
-    value = note_headers(Notes(**{field: paths}))[header]
+    noted: dict[str, Any] = {field: paths}
+    value = note_headers(Notes(**noted))[header]
     assert value == ", ".join([*paths[:shown], f"and {600 - shown} more"])
     assert len(value) < 2100
 

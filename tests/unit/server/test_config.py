@@ -2,10 +2,12 @@
 
 import contextlib
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
-from gunicorn.sock import TCP6Socket, TCPSocket, UnixSocket
+from gunicorn.sock import BaseSocket, TCP6Socket, TCPSocket, UnixSocket
 
 from wrapper import prometheus
 from wrapper.server import config
@@ -36,6 +38,9 @@ def test_several_workers(settings, names):
 
 class Server:
     """What the hooks use of gunicorn's main process."""
+
+    LISTENERS: list[BaseSocket]
+    num_workers: int
 
     def __init__(self, **settings):
         self.cfg = Config()
@@ -120,7 +125,7 @@ def shared(monkeypatch):
     monkeypatch.setenv(prometheus.SHARED, "")
     monkeypatch.delenv(prometheus.SHARED)
     yield prometheus.SHARED
-    config.on_exit(Server())
+    config.on_exit(cast(Arbiter, Server()))
 
 
 def test_metrics_after_an_upgrade(hooks, shared):

@@ -186,7 +186,7 @@ def test_many_servers():
     assert len(load(*tools[:MOST_SERVERS]).request.mcp_servers) == MOST_SERVERS
     with pytest.raises(InvalidRequest) as caught:
         load(*tools)
-    assert caught.value.param.startswith(f"tools.{MOST_SERVERS}")
+    assert str(caught.value.param).startswith(f"tools.{MOST_SERVERS}")
 
 
 def test_many_names_of_tools():

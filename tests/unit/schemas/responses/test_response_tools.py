@@ -1,16 +1,24 @@
 """The tools of a response, and which of them may be called."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.responses import ask
 from tests.support.scripted_server import ScriptedServer, error_of
 from wrapper.services.turn import Function
 
-FUNCTION = {"type": "function", "name": "f", "description": "F.", "parameters": None}
+FUNCTION: dict[str, Any] = {
+    "type": "function",
+    "name": "f",
+    "description": "F.",
+    "parameters": None,
+}
 CUSTOM = {"type": "custom", "name": "c", "description": "C."}
-NAMESPACE = {"type": "namespace", "name": "ns", "tools": [FUNCTION, CUSTOM]}
-ALLOWED = {"type": "allowed_tools", "tools": [FUNCTION]}
+NAMESPACE: dict[str, Any] = {"type": "namespace", "name": "ns", "tools": [FUNCTION, CUSTOM]}
+ALLOWED: dict[str, Any] = {"type": "allowed_tools", "tools": [FUNCTION]}
 GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: WORD"}
+WRONG_MODES: list[Any] = [[], {}, None, "sometimes"]
 
 
 def turn_of(**fields):
@@ -88,8 +96,8 @@ def test_allowed_tools():
         ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
         *(
-            ({"tools": [FUNCTION], "tool_choice": {**ALLOWED, "mode": mode}}, "tool_choice.mode")
-            for mode in ([], {}, None, "sometimes")
+            ({"tools": [FUNCTION], "tool_choice": ALLOWED | {"mode": mode}}, "tool_choice.mode")
+            for mode in WRONG_MODES
         ),
     ],
 )
@@ -105,7 +113,7 @@ def test_most_tools(within, monkeypatch):
 
     def load(tool):
         loaded.append(tool)
-        return Function(tool["name"], "", {})
+        return Function(tool["name"], {})
 
     monkeypatch.setattr("wrapper.schemas.responses.tools._FUNCTION.load", load)
     tools = [{**FUNCTION, "name": f"f{n}"} for n in range(200)]

@@ -16,12 +16,12 @@ from wrapper.notes import Notes
 from wrapper.services.attachments import images
 from wrapper.services.attachments.images import (
     MOST,
-    MOST_BASE64,
     MOST_SCANS,
     ImageInfo,
     check_images,
     inspect_images,
 )
+from wrapper.services.attachments.media import MOST_BASE64
 from wrapper.services.messages.message import ChatMessage
 from wrapper.services.turn import Document, Image
 

@@ -29,7 +29,7 @@ def test_results(threads):
 
 def test_no_thread(threads, monkeypatch):
     """A job that could not be started is not run later, as its caller runs it in another way."""
-    ran = []
+    ran: list[int] = []
     with monkeypatch.context() as patch:
         break_starts(patch)
         with pytest.raises(RuntimeError):
@@ -40,7 +40,8 @@ def test_no_thread(threads, monkeypatch):
 
 def test_no_further_thread(threads, monkeypatch):
     """A job for which no thread can start runs once, in one that is there, or not at all."""
-    over, ran = threading.Event(), []
+    ran: list[int] = []
+    over = threading.Event()
     busy = threads.submit(over.wait)
     with monkeypatch.context() as patch:
         break_starts(patch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -389,7 +390,8 @@ def test_cancel_while_it_is_paused(start, monkeypatch):
     gate = Gate()
 
     def respond(body, gone):
-        return {"n0": answer, "n1": refuse_for_budget}.get(body["id"], lambda: gate(body, gone))()
+        answers: dict[str, Callable[[], Answer]] = {"n0": answer, "n1": refuse_for_budget}
+        return answers.get(body["id"], lambda: gate(body, gone))()
 
     process = start(respond, most=1)
     id_ = process.create(*lines(2))

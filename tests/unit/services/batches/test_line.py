@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from wrapper.services.batches.line import (
 )
 from wrapper.services.batches.line_index import LineSpan
 from wrapper.services.batches.running import RunningBatch
+from wrapper.services.files.service import FileService
 
 DIGITS = b"0.12345678901234567890"
 
@@ -56,8 +58,9 @@ def test_the_line_alone():
             read.append(piece)
             yield piece
 
-    batch = RunningBatch(None, None, "file")
-    assert batch.read(SimpleNamespace(read=pieces), LineSpan(0, 13, 1)) == b"ab"
+    known: tuple[Any, ...] = (None, None, "file")
+    files = cast(FileService, SimpleNamespace(read=pieces))
+    assert RunningBatch(*known).read(files, LineSpan(0, 13, 1)) == b"ab"
     assert read == [b"a", b"b\n "]
 
 

@@ -2,13 +2,13 @@
 
 from wrapper.notes import BudgetWarning, Notes
 from wrapper.routes.headers import note_headers
-from wrapper.services.events import Ended, Ending, Noted, Started, TextDelta
+from wrapper.services.events import Ended, Ending, Event, Noted, Started, TextDelta
 from wrapper.services.fronts.chat import ChatPresenter
 from wrapper.services.fronts.completions import CompletionRequest, CompletionsPresenter
 from wrapper.services.request import TurnRequest
 from wrapper.services.spent import Usage
 
-EVENTS = [
+EVENTS: list[tuple[int, Event]] = [
     (0, Noted(Notes(failed_models=("opus",)))),
     *((0, Started("sonnet")), (1, Started("sonnet"))),
     *((0, TextDelta("a")), (1, TextDelta("b"))),

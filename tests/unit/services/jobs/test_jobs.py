@@ -520,7 +520,7 @@ def test_no_thread(processes, monkeypatch):
     """A job for which the machine has no thread waits again until there is one."""
     monkeypatch.setattr(upkeep, "BEAT", 0.02)
     monkeypatch.setattr(consumer, "PAUSE", 0.02)
-    refused = []
+    refused: list[threading.Thread] = []
     start = threading.Thread.start
 
     def start_later(thread):

@@ -1,6 +1,7 @@
 """ECMAScript's regular expressions match what they match in JavaScript."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -263,7 +264,7 @@ def test_data_is_no_pattern():
 
 def test_unknown_keywords():
     """An unknown keyword may hold any data; references may lead to schemas in it."""
-    schema = {
+    schema: dict[str, Any] = {
         "x-ui": {"pattern": "("},
         "x-own": {"a": {"pattern": "^\\d$"}, "b": {"pattern": "(?i)b"}},
     }

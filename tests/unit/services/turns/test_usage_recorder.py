@@ -1,7 +1,7 @@
 """The booking: what turns use is kept as it becomes known, and once."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -179,7 +179,8 @@ def clock():
 def test_the_budget_after_midnight(desk, clock, tmp_path, budget):
     """A turn over midnight may spend no more than the budget of the day on which it began."""
     ledger = Ledger(SqliteUsageStore(str(tmp_path / "usage.db")), required=False, now=clock)
-    poor = Caller(Principal("alice", **{budget: 1.0}))
+    budgets: dict[str, Any] = {budget: 1.0}
+    poor = Caller(Principal("alice", **budgets))
     recorder = UsageRecorder(poor, ledger, desk.rates, desk.observers)
     clock.now += timedelta(minutes=2)
     recorder.add(0, Used({"m": Spent(Usage(input=3), 0.5)}, 1))
