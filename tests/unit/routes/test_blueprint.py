@@ -1,5 +1,6 @@
 """The gateway's blueprints: who may call, and how they behave in another app."""
 
+import contextlib
 import io
 import json
 
@@ -131,6 +132,17 @@ def test_what_the_app_reads(chunked):
     else:
         sent["content_length"] = len(body.getvalue())
     assert app.test_client().post("/v1/chat/completions", **sent).status_code == 200
+
+
+def test_forms_that_the_app_reads():
+    """A hook of the app may read a form before the gateway does, of more than a piece, too."""
+    app, content = Flask("shop"), b"{}\n" * 500_000
+    app.before_request(lambda: request.get_data()[:0] or None)
+    form = {"purpose": "batch", "file": (io.BytesIO(content), "questions.jsonl")}
+    with contextlib.closing(Gateway(Settings(), engine=ScriptedEngine())) as gateway:
+        gateway.init_app(app)
+        answer = app.test_client().post("/v1/files", data=form, buffered=True)
+    assert (answer.status_code, answer.get_json()["bytes"]) == (200, len(content))
 
 
 def test_doubled_slashes_of_others(mounted_client):
