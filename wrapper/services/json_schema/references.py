@@ -11,18 +11,18 @@ from wrapper.services.json_schema.subschemas import Part, Schema, walk
 REFERENCES = ("$ref", "$dynamicRef")
 
 
-def find(root: Schema, reference: str) -> Part:
-    """Return the schema that *reference* points to, or True if there is none in *root*."""
+def find(root: Schema, reference: str) -> Part | None:
+    """Return the schema that *reference* points to, or None if there is none in *root*."""
     pointer = unquote(reference.removeprefix("#"))
     if not reference.startswith("#") or (pointer and not pointer.startswith("/")):
-        return True
+        return None
     target: Any = root
     try:
         for name in steps(reference):
             target = target[int(name) if isinstance(target, list) else name]
     except (LookupError, ValueError, TypeError):
-        return True
-    return target if isinstance(target, (Mapping, bool)) else True
+        return None
+    return target if isinstance(target, (Mapping, bool)) else None
 
 
 def without_unused(schema: Schema) -> Schema:
