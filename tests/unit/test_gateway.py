@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -247,24 +248,23 @@ def test_own_view_that_only_streams():
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("status", "code", "options", "after"),
     [
-        (401, "invalid_api_key"),
-        (403, "permission_denied"),
-        (429, "rate_limit_exceeded"),
-        (503, "unavailable"),
+        (401, "invalid_api_key", {}, None),
+        (403, "permission_denied", {}, None),
+        (429, "rate_limit_exceeded", {"retry_after": 7}, "7"),
+        (503, "unavailable", {"retry_after": datetime(2020, 1, 1, tzinfo=UTC)}, "1"),
     ],
 )
-def test_refusals_of_the_app(status, code):
+def test_refusals_of_the_app(status, code, options, after):
     """Where a hook of the app aborts, clients of the API get that status and its usual code."""
     gateway, app = build(), Flask("shop")
-    options = {"retry_after": 7} if status in (429, 503) else {}
     app.before_request(lambda: abort(status, "Not now.", **options))
     gateway.init_app(app)
     refused = app.test_client().post("/v1/chat/completions", json={})
     error = refused.get_json()["error"]
     assert (refused.status_code, error["code"], error["message"]) == (status, code, "Not now.")
-    assert refused.headers.get("Retry-After") == ("7" if options else None)
+    assert refused.headers.get("Retry-After") == after
 
 
 @pytest.mark.parametrize("status", [404, 413])

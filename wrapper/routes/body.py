@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
+from typing import IO
 
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
@@ -22,14 +24,23 @@ def pieces(most: int) -> Iterator[bytes]:
     """
     request.max_content_length = most + 1
     size = 0
-    while True:
-        with readable_body():
-            piece = request.stream.read(PIECE_BYTES)
-        if not piece:
-            break
+    for piece in _pieces_of(request.stream):
         size += len(piece)
         yield piece
+    # If a hook of the app around the gateway has read the body, only `get_data` has it.
+    if not size and (data := request.get_data()):
+        size = len(data)
+        yield from _pieces_of(io.BytesIO(data))
     check_complete(size, request.content_length)
+
+
+def _pieces_of(stream: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        with readable_body():
+            piece = stream.read(PIECE_BYTES)
+        if not piece:
+            return
+        yield piece
 
 
 @contextlib.contextmanager

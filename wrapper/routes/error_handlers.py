@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, request, url_for
@@ -144,7 +146,13 @@ def _api_error(error: HTTPException) -> ApiError:
             return errors.UnsupportedMediaType(f"Send the body as {JSON_TYPE}.")
     status = error.code or 500
     kind = OF_APP.get(status, ApiError if status >= 500 else InvalidRequest)
-    after = getattr(error, "retry_after", None)
-    return kind(
-        error.description or error.name, retry_after=after if isinstance(after, int) else None
-    )
+    after = retry_seconds(getattr(error, "retry_after", None), datetime.now(UTC))
+    return kind(error.description or error.name, retry_after=after)
+
+
+def retry_seconds(after: object, now: datetime) -> int | None:
+    """Return the seconds from *now* until *after*, which Werkzeug takes as seconds or a time."""
+    if not isinstance(after, datetime):
+        return after if isinstance(after, int) else None
+    moment = after if after.tzinfo else after.replace(tzinfo=UTC)  # as Werkzeug reads it
+    return max(1, math.ceil((moment - now).total_seconds()))

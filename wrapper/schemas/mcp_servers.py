@@ -80,17 +80,20 @@ class RequestedServers:
 
     def add(self, server: McpServer) -> RequestedServers:
         """Return these servers and *server*. Raises ValidationError."""
-        check_name(server.name, self.names)
+        self._check_room(server.name)
         if len(self.brought) == MOST_BROUGHT:
             raise ValidationError(f"A request may bring {MOST_BROUGHT} servers.")
         return replace(self, names=(*self.names, server.name), brought=(*self.brought, server))
 
     def name(self, name: str, server: NamedServer) -> RequestedServers:
         """Return these servers and a *server* of the gateway's. Raises ValidationError."""
-        check_name(name, self.names)
-        if len(self.names) == MOST_SERVERS:
-            raise ValidationError(f"A request may name {MOST_SERVERS} servers.")
+        self._check_room(name)
         return replace(self, names=(*self.names, name), named={**self.named, name: server})
+
+    def _check_room(self, name: str) -> None:
+        check_name(name, self.names)
+        if len(self.names) >= MOST_SERVERS:
+            raise ValidationError(f"A request may name {MOST_SERVERS} servers.")
 
     def join(self, others: RequestedServers) -> RequestedServers:
         """Return these servers and *others*. Raises ValidationError, with the path of one."""

@@ -159,9 +159,13 @@ def _reload_only_if_right(server: Any) -> None:
     reload = server.handle_hup
 
     def handle_hup() -> None:
+        known = set(os.environ)
         try:
             start_checks.load()
         except SettingsError as error:
+            # What .env has added would stay, even after it is corrected there.
+            for name in os.environ.keys() - known:
+                del os.environ[name]
             server.log.error("Nothing is reloaded, as the gateway would not start: %s", error)
         else:
             reload()

@@ -1,10 +1,13 @@
 """The gateway's blueprints: who may call, and how they behave in another app."""
 
+import contextlib
 import io
 import json
 
 import pytest
 from flask import Flask, g, request
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from tests.support.scripted_server import (
     CHAT_BODY,
@@ -131,6 +134,19 @@ def test_what_the_app_reads(chunked):
     else:
         sent["content_length"] = len(body.getvalue())
     assert app.test_client().post("/v1/chat/completions", **sent).status_code == 200
+
+
+def test_forms_that_the_app_reads():
+    """A hook of the app may read a form before the gateway does, of more than a piece, too."""
+    app, content = Flask("shop"), b"{}\n" * 500_000
+    app.before_request(lambda: request.get_data()[:0] or None)
+    file = FileStorage(io.BytesIO(content), "questions.jsonl")
+    boundary, form = encode_multipart({"purpose": "batch", "file": file})
+    kind = f"multipart/form-data; boundary={boundary}"
+    with contextlib.closing(Gateway(Settings(), engine=ScriptedEngine())) as gateway:
+        gateway.init_app(app)
+        answer = app.test_client().post("/v1/files", data=form, content_type=kind)
+    assert (answer.status_code, answer.get_json()["bytes"]) == (200, len(content))
 
 
 def test_doubled_slashes_of_others(mounted_client):

@@ -1,12 +1,14 @@
 """Error handlers: every error is answered in OpenAI's shape."""
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.support.scripted_server import CHAT_PATH, ScriptedServer, error_of
 from wrapper import errors
+from wrapper.routes.error_handlers import retry_seconds
 
 pytestmark = pytest.mark.packages
 
@@ -76,6 +78,24 @@ def test_headers_of_errors():
     """An error's headers control the retries of OpenAI's libraries."""
     headers = ScriptedServer(errors.RateLimited("Slow.", retry_after=5, retry=True)).ask().headers
     assert (headers["Retry-After"], headers["x-should-retry"]) == ("5", "true")
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (None, None),
+        (7, 7),
+        (NOW + timedelta(seconds=2.5), 3),
+        (datetime(2026, 1, 1, 0, 1), 60),
+        (NOW - timedelta(days=1), 1),
+    ],
+)
+def test_retry_seconds(after, seconds):
+    """A time at which an app wants a retry becomes whole seconds, at least one."""
+    assert retry_seconds(after, NOW) == seconds
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -1,6 +1,7 @@
 """gunicorn's settings and hooks: several workers, reloads, and the sockets."""
 
 import contextlib
+import os
 from types import SimpleNamespace
 from typing import cast
 
@@ -96,6 +97,20 @@ def test_reload_with_wrong_settings(keys_file):
     keys_file.write_text("[keys]\n")
     server.handle_hup()
     assert server.reloads == 1
+
+
+def test_reload_with_a_corrected_name(keys_file, monkeypatch):
+    """A wrong value that .env had at a refused SIGHUP is forgotten once it is corrected there."""
+    monkeypatch.setenv("MAX_TIMEOUT", "")
+    monkeypatch.delenv("MAX_TIMEOUT")
+    hooks, server, env_file = configuration(), Server(), keys_file.with_name(".env")
+    hooks["on_starting"](server)
+    env_file.write_text("MAX_TIMEOUT=abc\n")
+    server.handle_hup()
+    assert (server.reloads, "MAX_TIMEOUT" in os.environ) == (0, False)
+    env_file.write_text("MAX_TIMEOUT=700\n")
+    server.handle_hup()
+    assert (server.reloads, os.environ["MAX_TIMEOUT"]) == (1, "700")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from wrapper.services.json_schema.references import REFERENCES, find
+from wrapper.services.json_schema.references import REFERENCES, find, steps
 from wrapper.services.json_schema.subschemas import walk
 
 MOST = 100_000
@@ -27,8 +27,9 @@ def is_too_costly(schema: Any) -> bool:
 class _Costs:
     def __init__(self, root: Any):
         self._costs: dict[int, int] = {}
-        self._roots = [root]
+        self._roots = [root] if isinstance(root, dict) else []
         self._anchors: dict[str, list[Any]] = {}
+        self._targets: dict[str, list[Any]] = {}
         for schema in walk(root):
             if isinstance(schema, dict):
                 self._note_names(schema)
@@ -49,15 +50,21 @@ class _Costs:
             self._costs[key] = 1
             cost = 1 + sum(map(self.of, _applied(schema)))
             for reference in _references(schema):
-                cost += max(map(self.of, self._targets(reference)))
+                cost += max(map(self.of, self._targets_of(reference)), default=1)
             self._costs[key] = min(cost, MOST + 1)
         return self._costs[key]
 
-    def _targets(self, reference: str) -> Iterator[Any]:
-        """Yield what *reference* may lead to. It depends on the root, which may be any one here."""
+    def _targets_of(self, reference: str) -> list[Any]:
+        """Return what *reference* may lead to: it depends on the root, which may be any one."""
         _, _, fragment = reference.partition("#")
-        yield from (find(root, f"#{fragment}") for root in self._roots)
-        yield from self._anchors.get(unquote(fragment), ())
+        if fragment not in self._targets:
+            first = set(steps(fragment)[:1])
+            roots = (root for root in self._roots if root.keys() >= first)
+            found = (find(root, f"#{fragment}") for root in roots)
+            named = self._anchors.get(unquote(fragment), ())
+            # Costs are not kept by fragment: within a circle they are not known yet.
+            self._targets[fragment] = [each for each in (*found, *named) if isinstance(each, dict)]
+        return self._targets[fragment]
 
 
 def _applied(schema: dict[str, Any]) -> Iterator[Any]:

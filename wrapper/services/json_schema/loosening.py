@@ -57,7 +57,8 @@ def _loosen(schema: Any, change: Change) -> Any:
     own = _any_of_one_of(in_words(own, {*_refusing(own, change)}))
     inherited = {id(value) for value in schema.values()}
     return {
-        # What is left of these holds no change, and *change* has written what is not inherited.
+        # What is left of these holds no change. What *change* has added is final, even where a
+        # keyword of the schema has the same name: `_repair` puts in an anyOf of its own.
         name: value
         if name in ("not", "if") or id(value) not in inherited
         else map_value(name, value, lambda part: _loosen(part, change))
@@ -93,4 +94,4 @@ def _any_of_one_of(schema: Schema) -> Schema:
 
 def _lost(schema: Schema, root: Schema) -> list[str]:
     """Return the references in *schema* whose targets are not in *root*."""
-    return [name for name in REFERENCES if name in schema and find(root, schema[name]) is True]
+    return [name for name in REFERENCES if name in schema and find(root, schema[name]) is None]

@@ -153,7 +153,8 @@ class _Folder:
         """Return what the target of *reference* requires, which is nothing in a circle."""
         if reference not in self._targets:
             self._targets[reference] = ANY
-            self._targets[reference] = self._read(find(self._root, reference), depth + 1)
+            target = find(self._root, reference)
+            self._targets[reference] = ANY if target is None else self._read(target, depth + 1)
         return self._targets[reference]
 
     def _both(self, left: _Object | None, right: _Object | None) -> _Object | None:

@@ -11,18 +11,18 @@ from wrapper.services.json_schema.subschemas import Part, Schema, walk
 REFERENCES = ("$ref", "$dynamicRef")
 
 
-def find(root: Schema, reference: str) -> Part:
-    """Return the schema that *reference* points to, or True if there is none in *root*."""
+def find(root: Schema, reference: str) -> Part | None:
+    """Return the schema that *reference* points to, or None if there is none in *root*."""
     pointer = unquote(reference.removeprefix("#"))
     if not reference.startswith("#") or (pointer and not pointer.startswith("/")):
-        return True
+        return None
     target: Any = root
     try:
-        for name in _steps(reference):
+        for name in steps(reference):
             target = target[int(name) if isinstance(target, list) else name]
     except (LookupError, ValueError, TypeError):
-        return True
-    return target if isinstance(target, (Mapping, bool)) else True
+        return None
+    return target if isinstance(target, (Mapping, bool)) else None
 
 
 def without_unused(schema: Schema) -> Schema:
@@ -33,7 +33,7 @@ def without_unused(schema: Schema) -> Schema:
     used: dict[str, set[str]] = {name: set() for name in definitions}
     while waiting:
         for reference in _references(waiting.pop()):
-            keyword, name = [*_steps(reference), "", ""][:2]
+            keyword, name = [*steps(reference), "", ""][:2]
             if keyword in used and name in definitions[keyword] and name not in used[keyword]:
                 used[keyword].add(name)
                 waiting.append(definitions[keyword][name])
@@ -50,7 +50,7 @@ def _references(schema: Any) -> Iterator[str]:
             yield value["$ref"]
 
 
-def _steps(reference: str) -> list[str]:
+def steps(reference: str) -> list[str]:
     """Return the steps of *reference*, a JSON pointer."""
-    steps = unquote(reference.removeprefix("#")).split("/")[1:]
-    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
+    names = unquote(reference.removeprefix("#")).split("/")[1:]
+    return [name.replace("~1", "/").replace("~0", "~") for name in names]

@@ -189,6 +189,16 @@ def test_many_servers():
     assert str(caught.value.param).startswith(f"tools.{MOST_SERVERS}")
 
 
+@pytest.mark.parametrize("more", [{}, {"server_url": ...}])
+def test_many_servers_of_both_kinds(more):
+    """Servers that a request brings count among the 100 that it may name, and none comes after."""
+    tools = [mcp(server_label="brought"), mcp(server_label="one-more", **more)]
+    names = {"mcp_servers": ["docs"] * (MOST_SERVERS - 1)}
+    with pytest.raises(InvalidRequest, match=f"may name {MOST_SERVERS} servers"):
+        load(*tools, claude=names)
+    load(tools[0], claude=names)
+
+
 def test_many_names_of_tools():
     """The time for lists of tools does not grow with the square of their length."""
     names = {"tool_names": [f"t{n}" for n in range(40_000)]}

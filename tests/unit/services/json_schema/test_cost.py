@@ -1,5 +1,7 @@
 """Which schemas are too costly to check."""
 
+import time
+
 import pytest
 
 from wrapper.services.json_schema.cost import MOST, is_too_costly
@@ -61,3 +63,14 @@ def test_escaped_references():
     schema = doubling(20)
     schema["$defs"]["a/b ~"] = schema["$defs"].pop("d0")
     assert is_too_costly({**schema, "$ref": "#/$defs/a~1b%20~0"})
+
+
+@pytest.mark.parametrize("target", ["#/$defs/d0", "#/$defs/d{}"])
+def test_many_roots(target):
+    """The time for many inner roots with a reference each hardly grows with their square."""
+    number = 480
+    definitions = {f"d{n}": {"$id": f"x{n}.json"} for n in range(number)}
+    properties = {f"p{n}": {"$id": f"y{n}", "$ref": target.format(n)} for n in range(number)}
+    began = time.process_time()
+    assert not is_too_costly({"properties": properties, "$defs": definitions})
+    assert time.process_time() - began < 0.25

@@ -59,6 +59,13 @@ def test_words():
     }
 
 
+def test_references_to_anything():
+    """A reference to a definition that accepts everything is kept, as its target is there."""
+    schema = {**in_object({"const": LONG}), "$defs": {"any": True}}
+    schema["properties"]["b"] = {"$ref": "#/$defs/any"}
+    assert keep_exact(schema)["properties"]["b"] == {"$ref": "#/$defs/any"}
+
+
 def test_unchanged():
     """A schema in which nothing changes stays the same, with its negations and choices."""
     schema = in_object({"not": {"oneOf": [STRING, {"$ref": "#"}]}})
