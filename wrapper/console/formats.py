@@ -14,10 +14,10 @@ MINUTE = 60
 HOUR = 3600
 DAY = 86_400
 # What Unicode lets fonts ignore, of what Python calls printable, and the empty braille pattern. The
-# last one makes a symbol before it an emoji.
+# last one makes an emoji of a symbol or a digit before it.
 BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0e\uffa0]"
-    "|[\U000e0100-\U000e01ef]|(?<![\u203c-\u3299\U0001f000-\U0001faff])\ufe0f"
+    "|[\U000e0100-\U000e01ef]|(?<![0-9#*\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f"
 )
 
 

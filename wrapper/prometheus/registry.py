@@ -15,8 +15,6 @@ BUCKETS = (
     *(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0),
 )
-
-
 # The metrics of all gateways of this process, by the directory in which processes share numbers and
 # by name: two metrics of one name would overwrite each other's numbers there.
 _shared: dict[tuple[str, str], Any] = {}

@@ -75,8 +75,8 @@ class InProcessClient:
         made = InProcess(principal, gone)
         environ = {**builder.get_environ(), _KEY: made}
         chunks, status, sent = run_wsgi_app(app.wsgi_app, environ)
-        code, headers = int(status.partition(" ")[0]), dict(sent.to_wsgi_list())
-        return _answer(chunks, code, headers, made.error)
+        code = int(status.partition(" ")[0])
+        return _answer(chunks, code, dict(sent.to_wsgi_list()), made.error)
 
 
 def _base_url(app: Flask) -> str:
@@ -96,7 +96,7 @@ def _answer(
         headers,
         iter(chunks),
         getattr(chunks, "close", lambda: None),
-        (float(after) if after.isdecimal() else RETRY) if refused else None,
+        retry_after=(float(after) if after.isdecimal() else RETRY) if refused else None,
         # A turn records its own errors: it has begun.
-        isinstance(error, QuotaExceeded) and not error.recorded,
+        out_of_budget=isinstance(error, QuotaExceeded) and not error.recorded,
     )

@@ -30,7 +30,7 @@ def always(value: str) -> fields.String:
     return fields.String(required=True, validate=Equal(value))
 
 
-# No provider's names are longer. What is known of a model is remembered by its name.
+# Real names are far shorter. What is known of a model is remembered by its name.
 model_name = partial(fields.String, validate=Length(min=1, max=512))
 required_text = partial(fields.String, required=True)
 nullable_text = partial(fields.String, required=True, allow_none=True)

@@ -39,11 +39,11 @@ def _redacted(value: object) -> object:
 
 def _formatter(settings: Settings) -> formatting.Formatter:
     stores = [url for url in (settings.redis_url, settings.session_store) if "://" in url]
-    own = (settings.api_key, settings.webhook_url, settings.webhook_secret)
-    secrets = [*formatting.secrets_of(environment()), *own, *stores]
+    own = (settings.api_key, settings.webhook_url, settings.webhook_secret, *stores)
+    # A shorter one would mask parts of every line.
+    long = [secret for secret in own if len(secret) >= formatting.SHORTEST_SECRET]
     return formatting.Formatter(
         settings.log_format,
         prompts=settings.log_prompts,
-        # A shorter one would mask parts of every line.
-        secrets=[secret for secret in secrets if len(secret) >= formatting.SHORTEST_SECRET],
+        secrets=[*formatting.secrets_of(environment()), *long],
     )

@@ -52,9 +52,12 @@ def test_visible():
         assert visible(f"a{char}") == f"a⟨U+{ord(char):04X}⟩"
 
 
-def test_emoji():
-    """What makes an emoji of a symbol stays."""
-    assert visible("\u26a0\ufe0f 日本 é") == "\u26a0\ufe0f 日本 é"
+@pytest.mark.parametrize(
+    "emoji", ["\u26a0\ufe0f 日本 é", "1\ufe0f\u20e3", "#\ufe0f\u20e3", "©\ufe0f", "®\ufe0f"]
+)
+def test_emoji(emoji):
+    """What makes an emoji of a symbol or a digit stays."""
+    assert visible(emoji) == emoji
 
 
 def test_marked():

@@ -74,11 +74,7 @@ def load_image_url(value: Json) -> Image | Document:
     if uri := parse_data_uri(url):
         return _image_of(uri)
     # The model's API fetches the URL. If this server did, a client could reach into its network.
-    try:
-        parts = urlsplit(url if len(url) <= LONGEST_URL else "")  # which remembers what it is given
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme.lower() not in ("http", "https") or not parts.netloc or not _is_one_word(url):
+    if not _is_web_url(url):
         message = (
             f"Must be an http or https URL of at most {LONGEST_URL} characters, or "
             "data:image/png;base64,…."
@@ -87,8 +83,15 @@ def load_image_url(value: Json) -> Image | Document:
     return Image(url=url)
 
 
-def _is_one_word(url: str) -> bool:
-    return url.isprintable() and " " not in url
+def _is_web_url(url: str) -> bool:
+    # The length comes first, as urlsplit caches its argument.
+    if len(url) > LONGEST_URL or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme.lower() in ("http", "https") and bool(parts.netloc)
 
 
 def _image_of(uri: DataUri) -> Image | Document:

@@ -118,7 +118,10 @@ class ResponseOutput:
                 yield from self._begin_call(event)
 
     def close(self, status: str = "completed") -> Iterator[Json]:
-        """Yield the events that end the open item, and those of what it kept from being told."""
+        """Yield the events that end the open item, and those of what it kept from being told.
+
+        A call that was cut keeps its index in the stream, and is not in the response.
+        """
         yield from self._end(status)
         late, self._late = self._late, []
         for event in late:

@@ -21,7 +21,7 @@ NAMES = {
     "reasoning_effort": "reasoning.effort",
     "session_id": "previous_response_id",
 }
-# What the thinking of a conversation may have, as much as a whole body by default.
+# The characters that the thinking of a conversation may have, as many as a whole body has bytes.
 MOST_THINKING = 32 * 1024 * 1024
 _MESSAGE = re.compile(r"messages\.(\d+)\.(.+)")
 _CALL = re.compile(r"tool_calls\.(\d+)(?:\.function)?\.(\w+)")
@@ -68,7 +68,7 @@ Added = TypeVar("Added", bound=Item | ItemReference | None)
 def bound_thinking(items: Iterable[Added]) -> Iterator[Added]:
     """Yield what *items* add. A small text of `encrypted_content` may hold a thousand times more.
 
-    Raises RequestTooLarge once their thinking has more than MOST_THINKING bytes.
+    Raises RequestTooLarge once their thinking has more than MOST_THINKING characters.
     """
     left = MOST_THINKING
     for item in items:
@@ -83,7 +83,7 @@ def _too_much_thinking(path: str) -> RequestTooLarge:
     param = path if path == "previous_response_id" else f"{path}.encrypted_content"
     return RequestTooLarge(
         f"{param}: the thinking in the conversation's items has more than {MOST_THINKING:,} "
-        "bytes; begin a conversation with a summary of this one.",
+        "characters; begin a conversation with a summary of this one.",
         param=param,
     )
 

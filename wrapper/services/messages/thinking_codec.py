@@ -48,7 +48,7 @@ def load_thinking(text: str) -> tuple[ThinkingPart, ...]:
 
 
 def expanded_size(parts: Iterable[Any]) -> int:
-    """Return about how many bytes the thinking among *parts* takes."""
+    """Return about how many characters the thinking among *parts* has."""
     thinking = (part for part in parts if isinstance(part, Thinking | RedactedThinking))
     return sum(_OVERHEAD + sum(map(len, vars(part).values())) for part in thinking)
 

@@ -155,6 +155,6 @@ def test_much_thinking(part, monkeypatch):
     thoughts = [Item(f"input.{n}", "assistant", (part,)) for n in range(4)]
     kept = bound_thinking([user(0, "x" * 9000), None, *thoughts])
     assert sum(item in thoughts for item in (next(kept) for _ in range(5))) == 3
-    with pytest.raises(RequestTooLarge, match=r"thinking") as caught:
+    with pytest.raises(RequestTooLarge, match=r"2,000 characters") as caught:
         next(kept)
     assert caught.value.param == "input.3.encrypted_content"
