@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.found_files import files_in
 from tests.support.keyed_gateway import KeyedGateway
 from tests.support.server import MODEL
 from tests.support.session_client import last_process
@@ -109,7 +110,7 @@ def test_nothing_stays(keyed, upstream, profile):
         assert first.session != then.session, kind
     total = keyed.usage(profile)["total"]
     assert (total["requests"], total["cost_usd"]) == (len(told), pytest.approx(sum(told)))
-    kept = [file for home in keyed.server.homes() for file in home.rglob("*") if file.is_file()]
+    kept = [file for home in keyed.server.homes() for file in files_in(home) if file.is_file()]
     assert not [file for file in kept if PLANT.encode() in file.read_bytes()]
 
 

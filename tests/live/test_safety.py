@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
+from tests.support.found_files import files_in
 from tests.support.server import command_line, eventually
 from wrapper.settings.claude_tools import ALL_TOOLS
 
@@ -302,7 +303,7 @@ def test_processes_leave_nothing_in_home(gateway):
     gateway.at_rest()
     home = gateway.folder / "home"
     own = home / ".local/state/claude-code-gateway"  # the gateway's, not Claude Code's
-    files = {path for path in home.rglob("*") if path.is_file() and own not in path.parents}
+    files = {path for path in files_in(home) if path.is_file() and own not in path.parents}
     assert files <= {home / "secret"}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from redis import Redis
 
+from tests.support.found_files import files_in
+
 # Redis's keys and SQLite's tables are named so in the source.
 REDIS_NAME = re.compile(r"claude-(?:code-)?gateway:[a-z-]+")
 SQLITE = b"SQLite format 3\0"
@@ -39,7 +41,7 @@ class StoredData:
         }
 
     def _rows(self) -> Iterator[tuple[str, bytes]]:
-        for path in self._folder.rglob("*.db"):
+        for path in files_in(self._folder, "*.db"):
             if path.read_bytes()[: len(SQLITE)] != SQLITE:
                 continue  # as those of metrics
             with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -49,7 +51,7 @@ class StoredData:
                         yield table, _bytes(row)
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
-        for path in self._folder.rglob("file-*"):
+        for path in files_in(self._folder, "file-*"):
             yield "contents", path.read_bytes()
 
     def _keys(self) -> Iterator[tuple[str, bytes]]:
