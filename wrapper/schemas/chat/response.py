@@ -25,15 +25,18 @@ from wrapper.services.events import UseOutcome
 
 FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
-NOTES = fields.Dict(
-    keys=fields.String(),
-    values=fields.String(),
-    metadata=describe(
-        "In a choice's last chunk, what headers would say that were sent before it was known: "
-        "x-retried-params, x-unmet-params, x-adapted-params, x-failed-models, x-ended-early and "
-        "x-budget-warnings; absent if there is nothing to say."
-    ),
-)
+
+def notes_field(where: str) -> fields.Dict:
+    """Return the field of the notes on an answer; *where* begins its description."""
+    meaning = (
+        f"{where} what the headers x-retried-params, x-unmet-params, x-adapted-params, "
+        "x-failed-models, x-ended-early and x-budget-warnings say or, where they were sent before "
+        "it was known, would say; absent if there is nothing to say."
+    )
+    return fields.Dict(keys=fields.String(), values=fields.String(), metadata=describe(meaning))
+
+
+NOTES = notes_field("In a choice's last chunk,")
 _REASONING = describe("The model's thinking and, with show_tool_use, the tools it used.")
 _SERVICE_TIER = describe("Present if the request named a tier.")
 

@@ -21,6 +21,7 @@ from wrapper.schemas.base import (
     required_text,
     unix_seconds,
 )
+from wrapper.schemas.chat.response import notes_field
 
 STATUSES = ("in_progress", "completed", "incomplete", "failed", "queued", "cancelled")
 ITEMS = (
@@ -134,14 +135,7 @@ class ResponseSchema(RepeatedSchema):
     model = required_text(metadata=describe("The model that ran."))
     output = fields.List(fields.Nested(OutputItemSchema), required=True)
     usage = fields.Nested(ResponseUsageSchema, required=True, allow_none=True)
-    notes = fields.Dict(
-        keys=fields.String(),
-        values=fields.String(),
-        metadata=describe(
-            "What the headers x-retried-params, x-unmet-params, x-adapted-params and "
-            "x-ended-early say or, in a stream, would say; absent if there is nothing to say."
-        ),
-    )
+    notes = notes_field("Once the response has ended,")
 
 
 class ResponseEventSchema(BaseSchema):

@@ -30,7 +30,7 @@ LONGEST_ERROR = 1000
 TOO_LATE = "it did not connect in time (MCP_TIMEOUT)"
 ENDED = "it ended, or closed the connection"
 # Raised before anything is sent.
-_ENDED = (ClosedResourceError, BrokenResourceError)
+_NOT_SENT = (ClosedResourceError, BrokenResourceError)
 NOT_UNDERSTOOD = "its answer cannot be understood"
 
 
@@ -85,7 +85,7 @@ class McpSession:
         try:
             async with asyncio.timeout(self._call_seconds):
                 return await self._call_connected(tool, arguments)
-        except _ENDED:
+        except _NOT_SENT:
             return self._error(ENDED)
         except TimeoutError:
             return self._error("it did not answer in time (MCP_TOOL_TIMEOUT)")
@@ -177,7 +177,7 @@ class McpSession:
         session = self._session
         try:
             return await self._call(tool, arguments)
-        except _ENDED:
+        except _NOT_SENT:
             await self._drop(session)
             await self._open()
             return await self._call(tool, arguments)

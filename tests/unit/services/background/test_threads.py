@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from tests.support.threads import no_thread
 from wrapper.services.background.threads import Threads
 
 
@@ -11,13 +12,6 @@ from wrapper.services.background.threads import Threads
 def threads():
     with Threads(2) as threads:
         yield threads
-
-
-def break_starts(monkeypatch):
-    def start(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
 
 
 def test_results(threads):
@@ -31,7 +25,7 @@ def test_no_thread(threads, monkeypatch):
     """A job that could not be started is not run later, as its caller runs it in another way."""
     ran: list[int] = []
     with monkeypatch.context() as patch:
-        break_starts(patch)
+        patch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(RuntimeError):
             threads.submit(ran.append, 1)
     threads.submit(ran.append, 2).result(30)
@@ -44,7 +38,7 @@ def test_no_further_thread(threads, monkeypatch):
     over = threading.Event()
     busy = threads.submit(over.wait)
     with monkeypatch.context() as patch:
-        break_starts(patch)
+        patch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(RuntimeError):
             threads.submit(ran.append, 1)
     over.set()

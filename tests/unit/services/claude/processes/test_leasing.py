@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from tests.support.clock import Clock
+from tests.support.threads import no_thread
 from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.isolation import reaper
@@ -97,10 +98,6 @@ def test_no_thread_to_boot_in(monkeypatch, tmp_path):
         assert future.result(30).pid == 7
     finally:
         leases.close()
-
-
-def no_thread(thread):
-    raise RuntimeError("can't start new thread")
 
 
 @pytest.fixture
