@@ -84,7 +84,9 @@ def test_sigterm_leaves_nothing(serve):
 def test_running_turns_may_finish(serve, upstream):
     """On SIGTERM a running turn may finish within GRACEFUL_TIMEOUT."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
-    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 1.5]]")
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 60]]")
+    assert eventually(lambda: server.call("GET", "/ready")[0] == 503)
+    upstream.release()
     asking.join()
     assert answers[0][1].endswith(b"data: [DONE]\n\n")
     assert server.stop() == 0
@@ -94,11 +96,12 @@ def test_others_are_told_meanwhile(serve, upstream):
     """While a turn finishes, /ready is 503, and further turns get a 503 that says when to retry."""
     server = serve(POOL_SIZE="1", POOL_SIZE_OTHER="0").wait()
     assert server.call("GET", "/ready")[0] == 200
-    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 6]]")
+    asking, answers = stop_in_mid_answer(server, upstream, "[[deltas 3]] [[stall 60]]")
     assert eventually(lambda: server.call("GET", "/ready")[0] == 503)
     status, headers, _ = server.call("POST", "/v1/chat/completions", {"messages": HELLO})
     assert (status, headers["retry-after"]) == (503, "1")
     assert asking.is_alive()  # neither waited for the running turn
+    upstream.release()
     asking.join()
     assert answers[0][1].endswith(b"data: [DONE]\n\n")
     assert server.stop() == 0

@@ -236,12 +236,13 @@ def test_tokens_a_minute(keyed, upstream):
 def test_turns_at_once(keyed, upstream):
     """A key's second turn waits without delaying others; one that can never run is refused."""
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(keyed.ask, "few", "[[deltas 2]] [[stall 2]]")
+        first = pool.submit(keyed.ask, "few", "[[deltas 2]] [[stall 60]]")
         assert upstream.wait_for(bool)
         second = pool.submit(keyed.ask, "few", "hello")
         assert eventually(lambda: keyed.server.health()["turns"]["waiting"] == 1)
         assert keyed.ask("alice", "hello")[0] == 200
         assert not second.done()
+        upstream.release()
         assert [first.result()[0], second.result()[0]] == [200, 200]
     assert refusal(keyed.ask("few", "hello", n=2))["param"] == "n"
 

@@ -113,9 +113,10 @@ def requests_of(server):
 def test_streams_are_passed_on(nginx, upstream):
     """Each word of a stream reaches the client before the model writes the next."""
     with Client(nginx) as client:
-        said = client.send(streamed("[[deltas 3]] [[stall 2]]")).read_until(b"w1")
+        said = client.send(streamed("[[deltas 3]] [[stall 60]]")).read_until(b"w1")
         assert [one.ended for one in upstream.requests] == [None]
         assert b"w2" not in said
+        upstream.release()
         assert client.read_until(b"[DONE]").count(b"data: {") > 3
 
 
@@ -156,7 +157,7 @@ def test_a_gateway_is_stopped(start, front, gateways, upstream):
     stopped, other = start(MAX_CONCURRENT_TURNS="1").wait(), gateways[1]
     nginx = front(stopped.port, other.port)
     under_way = []
-    said = "[[deltas 3]] [[stall 6]]"
+    said = "[[deltas 3]] [[stall 60]]"
     asking = threading.Thread(target=lambda: under_way.append(stopped.stream(said, headers=KEY)))
     asking.start()
     assert upstream.wait_for(bool)
@@ -170,6 +171,7 @@ def test_a_gateway_is_stopped(start, front, gateways, upstream):
         # A session's turns reuse their process, so they are quick.
         meanwhile = [ask(nginx, "hello", session_id="meanwhile")[0] for _ in range(3)]
         assert asking.is_alive()
+        upstream.release()
         meanwhile += [answer.result()[0] for answer in waiting]
     asking.join()
     assert stopped.stop() == 0

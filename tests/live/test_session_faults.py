@@ -238,12 +238,13 @@ def test_wait(narrow, upstream, new_session):
     """A turn that waits longer than SESSION_WAIT is a 409, which the client must not retry."""
     session = new_session(narrow)
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(session.ask, "remember: a [[stall 4]] [[say one two]]")
+        first = pool.submit(session.ask, "remember: a [[stall 60]] [[say one two]]")
         assert upstream.wait_for(bool)
         error = session.ask_failing(remember("b"))
         assert error.status_code == 409
         assert "SESSION_WAIT" in error.message
         assert error.response.headers["x-should-retry"] == "false"
+        upstream.release()
         assert first.result().text == "one two"
     assert session.ask("[[recall]]").text == "a"
 
@@ -319,11 +320,12 @@ def test_deleted_in_mid_turn(remembering, upstream, new_session, stream):
     session.ask(remember("a"))
     upstream.clear()
     with ThreadPoolExecutor() as pool:
-        asked = "remember: b [[stall 1]] [[say one two]]"
+        asked = "remember: b [[stall 60]] [[say one two]]"
         turn = pool.submit(session.ask_failing, asked, stream=stream)
         assert upstream.wait_for(bool)
         assert session.delete() == 200
         assert session.get()[0] == 404
+        upstream.release()
         assert "deleted" in turn.result().message
     assert session.get()[0] == 404
     assert session.ask("[[recall]]").text == "nothing"

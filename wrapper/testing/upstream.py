@@ -28,6 +28,8 @@ from wrapper.testing.thinking_rules import check_thinking
 
 Encoder = Callable[[dict[str, Any]], bytes]
 
+SLICE_SECONDS = 0.1
+
 
 @dataclass
 class Recorded:
@@ -52,6 +54,7 @@ class Upstream:
         self.window = window
         self.headers: dict[str, str] = {}
         self._changed = threading.Condition()
+        self._released = threading.Event()
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, self._app(), threaded=True, request_handler=_Handler
         )
@@ -68,6 +71,11 @@ class Upstream:
     def clear(self) -> None:
         with self._changed:
             self.requests.clear()
+        self._released.clear()
+
+    def release(self) -> None:
+        """End the waits, pauses and stalls of all answers, until `clear`."""
+        self._released.set()
 
     def wait_for(self, holds: Callable[[list[Recorded]], bool], seconds: float = 60.0) -> bool:
         """Wait until *holds* is true for the requests; return whether that was in time."""
@@ -111,7 +119,7 @@ class Upstream:
         except Refusal as refusal:
             return self._refuse(record, refusal, script.after)
         gone = _watch(request.environ)
-        if gone(script.wait if applies else 0.0):
+        if self._wait(script.wait if applies else 0.0, gone):
             self._end(record, "aborted")
             return Response(status=499)
         if script.drop:
@@ -146,7 +154,7 @@ class Upstream:
         ended = "aborted"
         try:
             for pause, event in answer_events(script, record.body, model):
-                if gone(pause):
+                if self._wait(pause, gone):
                     return
                 yield encode(event)
             ended = "cut" if script.cut else "done"
@@ -154,6 +162,14 @@ class Upstream:
                 raise ConnectionAbortedError
         finally:
             self._end(record, ended)
+
+    def _wait(self, seconds: float, gone: Callable[[float], bool]) -> bool:
+        """Wait that long, or until `release`, and return whether the client has left."""
+        while seconds > SLICE_SECONDS and not self._released.is_set():
+            if gone(SLICE_SECONDS):
+                return True
+            seconds -= SLICE_SECONDS
+        return gone(0.0 if self._released.is_set() else seconds)
 
     def _end(self, record: Recorded, how: str) -> None:
         with self._changed:

@@ -51,11 +51,14 @@ class Player:
             runner = Fallback(runner, self._unknown_models)
         if makes_demands(turns[0]):
             runner = Correction(runner, request.choice_param, request.stream, self._retries)
-        if recorder.has_budget:
-            turns = [replace(turn, may_go_on=recorder.may_go_on) for turn in turns]
         if opening.caller.background:
             turns = [replace(turn, background=True) for turn in turns]
         each = [_traced(turn, opening.trace) for turn in turns for _ in range(request.n)]
+        if recorder.has_budget:
+            each = [
+                replace(turn, may_go_on=partial(recorder.may_go_on, index))
+                for index, turn in enumerate(each)
+            ]
         opening.trace.begin(each, stream=request.stream)
         note = _notes(recorder, opening.trace)
         if turns[0].permissions.approvable == "nothing":

@@ -53,6 +53,7 @@ class UsageRecorder:
         self._day = self._began.isoformat()
         self._recorded: dict[int, AmountsByModel] = {}
         self._asked: dict[int, int] = {}
+        self._allowed: dict[int, int] = {}
         self._tools: dict[str, ToolCounts] = {}  # not in the statistics yet
         self._all_tools: dict[str, ToolCounts] = {}
 
@@ -62,7 +63,7 @@ class UsageRecorder:
         Later reports may be smaller, or name another model; the ledger follows. Until a price is
         known, the highest possible one counts, so that no budget overlooks usage, and turns that
         run at once count against each other. Raises QuotaExceeded if a turn has asked the model
-        again although the budget was spent.
+        again although the budget was spent and `may_go_on` had not allowed it.
         """
         match event:
             case Used():
@@ -75,7 +76,8 @@ class UsageRecorder:
                 self._record_tools()
 
     def _add_usage(self, index: int, event: Used) -> None:
-        went_on = 0 < self._asked.get(index, 0) < event.requests
+        most_asked = max(self._asked.get(index, 0), self._allowed.get(index, 0))
+        went_on = 0 < most_asked < event.requests
         refusal = self._refusal() if went_on else None
         self._asked[index] = event.requests
         before, now = self._recorded.get(index, {}), _amounts_by_model(event.spent)
@@ -93,9 +95,15 @@ class UsageRecorder:
         """Say whether the key has a budget, which a turn may exhaust."""
         return self._principal.has_budget
 
-    def may_go_on(self) -> bool:
-        """Say whether the key's budget allows another request to the model."""
-        return self._refusal() is None
+    def may_go_on(self, index: int) -> bool:
+        """Say whether the key's budget allows the turn another request to the model.
+
+        What other turns spend until that request begins does not forbid it any more.
+        """
+        if self._refusal():
+            return False
+        self._allowed[index] = self._asked.get(index, 0) + 1
+        return True
 
     def limits(self) -> Notes:
         """Return the state of the rates, and the thresholds that budgets have reached."""

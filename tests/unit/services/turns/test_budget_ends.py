@@ -142,6 +142,28 @@ def test_turns_at_once_heed_each_other(harness):
     assert 0.01 <= spent(here) <= 0.01 + 3 * 0.003 + 1e-9
 
 
+def test_what_others_spend_meanwhile(harness):
+    """A turn whose next request was allowed is not ended because another turn spends the rest."""
+
+    def script(turn):
+        yield Started(MODEL)
+        if turn.session is None:
+            yield used(4)
+        else:
+            yield used(1)
+            assert turn.may_go_on()
+            other = threading.Thread(target=here.say, args=("b",), kwargs={"session_id": None})
+            other.start()
+            other.join(WAIT_SECONDS)
+            assert not turn.may_go_on()
+            yield used(2)
+        yield TextDelta("Done.")
+        yield Ended(Ending.DONE, Usage(), 0.0)
+
+    here = harness(script, max_concurrent_turns=8)
+    assert here.say("a").text == "Done."
+
+
 def test_several_answers_share_the_budget(harness):
     """The turns of a request for several answers overspend by no more than a request each."""
     here = harness(max_concurrent_turns=8)

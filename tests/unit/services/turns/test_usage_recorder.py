@@ -184,9 +184,9 @@ def test_the_budget_after_midnight(desk, clock, tmp_path, budget):
     recorder = UsageRecorder(poor, ledger, desk.rates, desk.observers)
     clock.now += timedelta(minutes=2)
     recorder.add(0, Used({"m": Spent(Usage(input=3), 0.5)}, 1))
-    assert recorder.may_go_on()
+    assert recorder.may_go_on(0)
     recorder.add(0, Used({"m": Spent(Usage(input=6), 1.0)}, 2))
-    assert not recorder.may_go_on()
+    assert not recorder.may_go_on(0)
     ledger.close()
 
 
