@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from schemathesis import GenerationMode
 
 from tests.support.fuzzing import CHAT, REPEATED, SOUND, WRONG, Fuzzing
+from wrapper.services import key_data
 
 ENOUGH = 5000
 # The number of random cases of each operation and mode.
@@ -25,6 +26,14 @@ RANDOM_CASES = [
     if mode is GenerationMode.POSITIVE or operation.label in WRONG
     if fuzzing is OPEN or operation.label == CHAT
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _at_once():
+    """Delete a key's data without a wait for what other workers store, as there are none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key_data, "QUIET_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -48,6 +48,17 @@ MISTAKES: tuple[dict[str, str], ...] = (
 CHECKOUT = re.compile(
     r"requirements\S*\.txt|\bmake (install|run|demo|smoke)\b|README|wsgi|\.venv/bin"
 )
+# Each command with one mistake, and each mistake with one command.
+WRONG = [
+    pytest.param(
+        command,
+        mistake,
+        id=" ".join((*command, *mistake)),
+        marks=() if 0 in (row, column) else pytest.mark.thorough,
+    )
+    for row, command in enumerate(COMMANDS)
+    for column, mistake in enumerate(MISTAKES)
+]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 NAME = f"claude_code_gateway-{__version__}"
@@ -237,8 +248,7 @@ def _check_messages(printed: Output, *names: str) -> None:
     assert all(name in text for name in names), text
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=" ".join)
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(("command", "mistake"), WRONG)
 def test_plain_messages(installed, own_directory, command, mistake):
     """No mistake leads to a traceback, or to advice that names what only a checkout has."""
     printed = installed.call(*PROGRAMS[0], *command, cwd=own_directory, **mistake)
