@@ -223,3 +223,23 @@ def test_usage_of_each_model(tmp_path):
     report: Any = server.client.get("/v1/usage", headers=header).json
     costs = {line["model"]: line["cost_usd"] for line in report["data"]}
     assert costs == {"opus": 0.5, "scripted-model": 0.001}
+
+
+def test_each_prompt_of_a_request():
+    """If the model of a request with several prompts fails, another one answers each of them."""
+
+    def script(turn):
+        (prompt,) = turn.messages[-1].parts
+        return [Overloaded("no")] if turn.model == "opus" else answer(f"{prompt}!")
+
+    server = ScriptedServer(script=script)
+    body = {
+        "model": "opus",
+        "prompt": ["One", "Two", "Three"],
+        "n": 2,
+        "claude": {"fallback_models": ["sonnet"]},
+    }
+    response: Any = server.client.post("/v1/completions", json=body)
+    assert response.status_code == 200, response.json
+    texts = [choice["text"] for choice in response.json["choices"]]
+    assert texts == ["One!", "One!", "Two!", "Two!", "Three!", "Three!"]
