@@ -144,15 +144,23 @@ class Attempt:
             yield self.ended
 
     def correction(self, reminder: Reminder) -> Turn:
-        """Return a turn for another answer: the conversation, this answer, and *reminder*."""
+        """Return a turn for another answer: the conversation, this answer, and *reminder*.
+
+        Its fallbacks get them, too: one of them may have given this answer.
+        """
         answer = tuple(part for part in self._whole.parts() if _is_sound(part))
         calls = [part for part in answer if isinstance(part, ToolCall)]
         if not calls:
             answer = tuple(part for part in answer if isinstance(part, str))
         results = tuple(ToolResult(call.id, (NOT_RUN,)) for call in calls)
-        messages = self.compacted or self.turn.messages
-        messages = corrected(messages, answer, (*results, reminder))
-        return replace(self.turn, messages=messages, compacts=False)
+
+        def corrects(turn: Turn) -> Turn:
+            messages = self.compacted or turn.messages
+            messages = corrected(messages, answer, (*results, reminder))
+            return replace(turn, messages=messages, compacts=False)
+
+        fallbacks = tuple((corrects(other), notes) for other, notes in self.turn.fallbacks)
+        return replace(corrects(self.turn), fallbacks=fallbacks)
 
     def _add_text(self, event: TextDelta) -> list[Event]:
         self._texts.append(event.text)

@@ -18,7 +18,15 @@ from wrapper.errors import (
     UpstreamFailed,
 )
 from wrapper.notes import Notes
-from wrapper.services.events import Ended, Ending, Noted, Started, Used
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Ended,
+    Ending,
+    Noted,
+    Started,
+    Used,
+)
 from wrapper.services.spent import Spent, Usage
 from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
 from wrapper.services.turns.fallback import Fallback
@@ -243,3 +251,27 @@ def test_each_prompt_of_a_request():
     assert response.status_code == 200, response.json
     texts = [choice["text"] for choice in response.json["choices"]]
     assert texts == ["One!", "One!", "Two!", "Two!", "Three!", "Three!"]
+
+
+def test_a_fallback_is_told_what_was_wrong():
+    """A fallback whose answer lacks a call gets that answer and the reminder, and calls."""
+    turns: list[Turn] = []
+
+    def script(asked):
+        turns.append(asked)
+        if asked.model == "opus":
+            return [Overloaded("no")]
+        if len(asked.messages) == 1:
+            return answer("I would rather not.")
+        call = (CallStarted(0, "call_1", "look"), CallDelta(0, "{}"))
+        return [Started("sonnet"), *call, Ended(Ending.CALLS, Usage(), 0.0)]
+
+    function = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    demand = {"tools": [function], "tool_choice": "required"}
+    models = {"fallback_models": ["sonnet"]}
+    response = ScriptedServer(script=script).ask(model="opus", claude=models, **demand)
+    assert [each.model for each in turns] == ["opus", "sonnet"] * 2
+    assert turns[2].messages == turns[3].messages
+    assert response.headers["x-retried-params"] == "tool_choice"
+    (choice,) = response.json["choices"]
+    assert choice["finish_reason"] == "tool_calls"
