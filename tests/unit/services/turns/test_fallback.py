@@ -17,7 +17,7 @@ from wrapper.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from wrapper.notes import Notes
+from wrapper.notes import NO_NOTES, Notes
 from wrapper.services.events import (
     CallDelta,
     CallStarted,
@@ -25,13 +25,23 @@ from wrapper.services.events import (
     Ending,
     Noted,
     Started,
+    TextDelta,
     Used,
 )
 from wrapper.services.spent import Spent, Usage
-from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
+from wrapper.services.turn import (
+    Approved,
+    Function,
+    Message,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
+from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.fallback import Fallback
 from wrapper.services.turns.unknown_models import SECONDS, UnknownModels
-from wrapper.testing.engine import ScriptedEngine, answer
+from wrapper.testing.engine import ScriptedEngine, Step, answer
 
 HI = (Message("user", ("Hi",)),)
 FAILED = Noted(Notes(failed_models=("opus",)))
@@ -275,3 +285,25 @@ def test_a_fallback_is_told_what_was_wrong():
     assert response.headers["x-retried-params"] == "tool_choice"
     (choice,) = response.json["choices"]
     assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_fallback_that_cannot_be_forced():
+    """The words of a fallback are held back if only the model that failed could be forced."""
+    look = Function("look", {"type": "object"})
+    demand = ToolChoice("any", forced=True)
+    asked = turn(functions=(look,), tool_choice=demand, profile="plain")
+    other = replace(asked, model="sonnet", tool_choice=replace(demand, forced=False))
+    asked = replace(asked, fallbacks=((other, NO_NOTES),))
+    call = (CallStarted(0, "call_1", "look"), CallDelta(0, "{}"))
+    called: list[Step] = [Started("sonnet"), *call, Ended(Ending.CALLS, Usage(), 0.0)]
+    answers: list[list[Step]] = [[Overloaded("no")], answer("No."), [Overloaded("no")], called]
+    engine = ScriptedEngine(lambda each: answers.pop(0))
+    correcting = Correction(Fallback(engine, UnknownModels()), "tool_choice", True, True)
+
+    async def collect():
+        async with aclosing(correcting.run(asked, asyncio.Event())) as iterator:
+            return [event async for event in iterator]
+
+    events = asyncio.run(collect())
+    assert [each for each in events if isinstance(each, (TextDelta, CallStarted))] == [call[0]]
+    assert Noted(Notes(unmet_params=("tool_choice",))) not in events
