@@ -31,6 +31,13 @@ class Permit:
         """Release one of the places for now. The request still counts as one that runs."""
         self._places.give_back(self._request)
 
+    def make_way(self) -> bool:
+        """Release one of the places for now if a turn that has begun asks for one back.
+
+        Returns whether it did.
+        """
+        return self._places.make_way(self._request)
+
     def take_again(self, taken: Callable[[], None]) -> Callable[[], None]:
         """Wait in the background for a place in return, and call *taken*, in any thread, then.
 

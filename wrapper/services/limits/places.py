@@ -19,7 +19,7 @@ class Places:
 
     *kept* returns how many processes are kept for clients, which the background must not displace.
     `left` guards all of them, and tells that a request has left. Only `leave`, `give_back`,
-    `take_again` and `reconsider` acquire it; callers of the other methods hold it.
+    `make_way`, `take_again` and `reconsider` acquire it; callers of the other methods hold it.
     """
 
     def __init__(self, total: int, clock: Callable[[], float], kept: Callable[[], int]):
@@ -51,6 +51,15 @@ class Places:
         with self.left:
             request.turns -= 1
             self.serve()
+
+    def make_way(self, request: PlaceRequest) -> bool:
+        """Release one place of a running request if others ask for one back; say whether it did."""
+        with self.left:
+            if not self.waiting.has_returning():
+                return False
+            request.turns -= 1
+            self.serve()
+            return True
 
     def take_again(self, request: PlaceRequest, taken: Callable[[], None]) -> Callable[[], None]:
         """Take one place again, and call *taken* then. Return a function that stops waiting."""

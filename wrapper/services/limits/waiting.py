@@ -43,6 +43,10 @@ class Waiting:
     def add_returning(self, place: PlaceRequest) -> None:
         self._returning.append(place)
 
+    def has_returning(self) -> bool:
+        """Say whether any running request asks for a place back."""
+        return bool(self._returning)
+
     def drop_returning(self, place: PlaceRequest) -> None:
         if place in self._returning:
             self._returning.remove(place)

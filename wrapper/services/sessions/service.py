@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from wrapper.errors import Conflict, SessionNotFound
 from wrapper.services.background.periodic import PeriodicTask
-from wrapper.services.background.watchdog import CHECK_SECONDS, Watchdog
+from wrapper.services.background.watchdog import CHECK_SECONDS
 from wrapper.services.engine import Engine
 from wrapper.services.listing import Listing, ListQuery
 from wrapper.services.messages.message import ChatMessage
@@ -37,6 +37,14 @@ class SessionRequest:
     messages: tuple[ChatMessage, ...]
     attempt: str = ""
     again: bool = False
+
+
+class Watch(Protocol):
+    """Watches a request that waits, such as a Watchdog."""
+
+    def check(self) -> None:
+        """Raise an ApiError if the wait has to end. It is called a few times in a second."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class SessionService:
         self._active: set[SessionKey] = set()
 
     def begin_turn(
-        self, asked: SessionRequest, principal: Principal, watchdog: Watchdog
+        self, asked: SessionRequest, principal: Principal, watchdog: Watch
     ) -> SessionTurn:
         """Wait until no turn of the session runs, and return its next one. It must be closed.
 

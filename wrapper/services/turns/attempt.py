@@ -70,6 +70,8 @@ class Attempt:
     spoke: bool = False  # whether text was passed on
     called: bool = False  # whether a call was passed on
     used_tools: bool = False
+    _answering: Turn = field(init=False)  # the turn, or that of the fallback which answers
+    _fallbacks_left: Iterator[Turn] = field(init=False)
     _holds_calls: bool = field(init=False)
     _wanted: int = 0
     _dropped: bool = False
@@ -80,6 +82,8 @@ class Attempt:
     _unwanted: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._answering = self.turn
+        self._fallbacks_left = iter([other for other, _ in self.turn.fallbacks])
         self._holds_calls = checks_calls(self.turn.functions, strict=True)
 
     def add(self, event: Event) -> list[Event]:
@@ -102,6 +106,8 @@ class Attempt:
                 self.used = event
             case Compacted():
                 self.compacted = event.messages
+            case Noted() if event.notes.failed_models:
+                self._answering = next(self._fallbacks_left, self._answering)
             case ToolUse() | ApprovedCallRan():
                 self.used_tools = True
         return [event]
@@ -144,15 +150,23 @@ class Attempt:
             yield self.ended
 
     def correction(self, reminder: Reminder) -> Turn:
-        """Return a turn for another answer: the conversation, this answer, and *reminder*."""
+        """Return a turn for another answer: the conversation, this answer, and *reminder*.
+
+        Its fallbacks get them, too: one of them may have given this answer.
+        """
         answer = tuple(part for part in self._whole.parts() if _is_sound(part))
         calls = [part for part in answer if isinstance(part, ToolCall)]
         if not calls:
             answer = tuple(part for part in answer if isinstance(part, str))
         results = tuple(ToolResult(call.id, (NOT_RUN,)) for call in calls)
-        messages = self.compacted or self.turn.messages
-        messages = corrected(messages, answer, (*results, reminder))
-        return replace(self.turn, messages=messages, compacts=False)
+
+        def corrects(turn: Turn) -> Turn:
+            messages = self.compacted or turn.messages
+            messages = corrected(messages, answer, (*results, reminder))
+            return replace(turn, messages=messages, compacts=False)
+
+        fallbacks = tuple((corrects(other), notes) for other, notes in self.turn.fallbacks)
+        return replace(corrects(self.turn), fallbacks=fallbacks)
 
     def _add_text(self, event: TextDelta) -> list[Event]:
         self._texts.append(event.text)
@@ -165,7 +179,8 @@ class Attempt:
         """Say whether the text so far may be passed on, however it continues."""
         if self.later or not self.streams:
             return False
-        tool_choice, output_schema = self.turn.tool_choice, self.turn.output_schema
+        # What one model can be made to do, its fallback may only be asked to do.
+        tool_choice, output_schema = self._answering.tool_choice, self._answering.output_schema
         if tool_choice.demands and not tool_choice.forced:
             return False
         if output_schema is None:

@@ -42,10 +42,13 @@ class Draft:
     @cached_property
     def other_turns(self) -> tuple[Turn, ...]:
         """The turns of the request's other conversations. Raises InvalidRequest."""
-        requests = (
-            replace(self.request, messages=messages, others=()) for messages in self.request.others
-        )
-        return tuple(replace(self, request=request).turn for request in requests)
+        return tuple(self._with(messages).turn for messages in self.request.others)
+
+    def _with(self, messages: tuple[ChatMessage, ...]) -> Draft:
+        """Return the draft of another conversation of the request, also for the other models."""
+        request = replace(self.request, messages=messages, others=())
+        fallbacks = tuple(draft._with(messages) for draft in self.fallbacks)
+        return replace(self, request=request, fallbacks=fallbacks)
 
     def build(self, before: Sequence[ChatMessage], session: SessionKey | None) -> Turn:
         """Return the turn, which continues the messages *before* it in its *session*."""

@@ -105,6 +105,8 @@ class Run:
         used_tools = False
         try:
             for item in self._events:
+                if item is not None:  # first of all: nobody reads it again if the run ends here
+                    self._log.add(*item)
                 self._watchdog.check()
                 if item is not None:
                     index, event = item
@@ -112,7 +114,6 @@ class Run:
                     self.activity.note(event)
                     if isinstance(event, Ended):
                         yield from self._notes_before(index, event)
-                    self._log.add(index, event)
                     self._gather(index, event)
                 yield item
         except ApiError as error:
@@ -151,5 +152,6 @@ class Run:
             notes |= Notes(ended_early=str(QuotaExceeded.code))
         if notes:
             noted = Noted(notes)
+            self._log.add(index, noted)
             self._gather(index, noted)
             yield index, noted

@@ -33,6 +33,7 @@ from wrapper.services.tools.config import NO_CONFIG, ToolConfig
 from wrapper.services.turn import Turn
 from wrapper.services.turns.answers import Answers, Remember
 from wrapper.services.turns.draft import Draft, make_draft
+from wrapper.services.turns.lent_place import LentPlace
 from wrapper.services.turns.opening import Opening
 from wrapper.services.turns.player import Player
 from wrapper.services.turns.request_log import RequestLog, conversation_of, outcome_of_error
@@ -123,7 +124,7 @@ class TurnService:
                 permit = self._take_places(request, caller)
                 held.callback(permit)
             watchdog = self._watchdog(caller, permit)
-            session_turn = self._session_turn(request, caller, watchdog, held)
+            session_turn = self._session_turn(request, caller, LentPlace(permit, watchdog), held)
             draft = early
             if draft is None or session_turn.key:
                 config = session_turn.config
@@ -230,7 +231,7 @@ class TurnService:
         return UsageRecorder(caller, limits.ledger, limits.rates, self._observers)
 
     def _session_turn(
-        self, request: TurnRequest, caller: Caller, watchdog: Watchdog, held: ExitStack
+        self, request: TurnRequest, caller: Caller, place: LentPlace, held: ExitStack
     ) -> SessionTurn | StatelessTurn:
         """Return the request's turn of its session, which *held* is to close."""
         if request.session_id is None:
@@ -239,8 +240,9 @@ class TurnService:
             why = "this gateway keeps no sessions (SESSION_STORE=none)"
             raise InvalidRequest(f"session_id: {why}; leave it out.", param="session_id")
         asked = SessionRequest(request.session_id, request.messages, caller.attempt, caller.again)
-        session_turn = self._sessions.begin_turn(asked, caller.principal, watchdog)
+        session_turn = self._sessions.begin_turn(asked, caller.principal, place)
         held.callback(session_turn.close)
+        place.take_back()
         return session_turn
 
     def _inspect(self, opening: Opening, adapted: Iterable[str]) -> Notes:

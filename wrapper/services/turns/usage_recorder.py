@@ -76,8 +76,7 @@ class UsageRecorder:
                 self._record_tools()
 
     def _add_usage(self, index: int, event: Used) -> None:
-        most_asked = max(self._asked.get(index, 0), self._allowed.get(index, 0))
-        went_on = 0 < most_asked < event.requests
+        went_on = 0 < self._most_allowed(index) < event.requests
         refusal = self._refusal() if went_on else None
         self._asked[index] = event.requests
         before, now = self._recorded.get(index, {}), _amounts_by_model(event.spent)
@@ -98,11 +97,12 @@ class UsageRecorder:
     def may_go_on(self, index: int) -> bool:
         """Say whether the key's budget allows the turn another request to the model.
 
-        What other turns spend until that request begins does not forbid it any more.
+        What other turns spend until that request begins does not forbid it any more. Subagents run
+        at once, so several requests may be allowed before the first of them is reported.
         """
         if self._refusal():
             return False
-        self._allowed[index] = self._asked.get(index, 0) + 1
+        self._allowed[index] = self._most_allowed(index) + 1
         return True
 
     def limits(self) -> Notes:
@@ -146,6 +146,10 @@ class UsageRecorder:
         tools, self._tools = self._tools, {}
         if tools:
             self._observers.tool_stats.add(self._day, self._principal.name, tools)
+
+    def _most_allowed(self, index: int) -> int:
+        """Return how many requests the turn may have made: those reported or allowed by now."""
+        return max(self._asked.get(index, 0), self._allowed.get(index, 0))
 
     def _refusal(self) -> QuotaExceeded | None:
         if not self.has_budget:

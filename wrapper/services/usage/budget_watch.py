@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from wrapper.notes import BudgetWarning
@@ -68,12 +68,13 @@ class _Watched:
             if budget.first.isoformat() <= row.day < budget.resets.isoformat():
                 self.spent[budget] += row.amounts.charged
 
-    def is_due(self) -> bool:
-        """Say whether a threshold may be reached that is not announced."""
-        return any(
-            budget.is_near(spent) and self.announced.get(budget, 0) < THRESHOLDS[-1]
+    def due(self) -> set[date]:
+        """Return the last days of budgets that may have reached a threshold not announced yet."""
+        return {
+            budget.resets - timedelta(days=1)
             for budget, spent in self.spent.items()
-        )
+            if budget.is_near(spent) and self.announced.get(budget, 0) < THRESHOLDS[-1]
+        }
 
 
 class BudgetWatch:
@@ -85,7 +86,8 @@ class BudgetWatch:
     def __init__(self, on_threshold: Callable[[ThresholdReached], None]):
         self._on_threshold = on_threshold
         self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
-        self._due: set[tuple[str, str]] = set()
+        # By holder, the last days of budgets, which may have ended before they are looked at.
+        self._due: dict[tuple[str, str], set[date]] = {}
         self._doubtful: set[str] = set()  # occurrences that the store may have kept unannounced
         self._lock = threading.Lock()
 
@@ -99,7 +101,7 @@ class BudgetWatch:
             self._note_due(names, watched)
             if len(self._watched) > MOST_HOLDERS:
                 forgotten, _ = self._watched.popitem(last=False)
-                self._due.discard(forgotten)
+                self._due.pop(forgotten, None)
 
     def count(self, rows: Iterable[Row]) -> None:
         """Add the *rows*, which are booked beside what is known."""
@@ -122,23 +124,28 @@ class BudgetWatch:
         )
 
     def announce(
-        self, read: Callable[[LimitHolder], Spent], is_new: Callable[[str, str], bool]
+        self,
+        today: date,
+        read: Callable[[LimitHolder, date], Spent],
+        is_new: Callable[[str, str], bool],
     ) -> None:
-        """Announce the thresholds that were reached since the last call.
+        """Announce the thresholds that were reached since the last call, also before midnight.
 
-        *read* returns what is spent in all workers. *is_new* keeps that an occurrence of a day is
-        announced, and says whether it was not before. Both may raise StoreFailed.
+        *read* returns what is spent in all workers up to a day. *is_new* keeps that an occurrence
+        of a day is announced, and says whether it was not before. Both may raise StoreFailed.
         """
         with self._lock:
-            due, self._due = self._due, set()
-            holders = [self._watched[names].holder for names in due]
-        for holder in holders:
+            due, self._due = self._due, {}
+            holders = [(self._watched[names].holder, days) for names, days in due.items()]
+        for holder, last_days in holders:
             try:
-                self._announce(holder, read(holder), is_new)
+                for day in sorted({min(today, last) for last in last_days}):
+                    self._announce(holder, read(holder, day), is_new)
             except StoreFailed as error:
                 log.error("thresholds of budgets are announced later: %s", error.details)
                 with self._lock:
-                    self._due |= due & self._watched.keys()
+                    for names in due.keys() & self._watched.keys():
+                        self._due.setdefault(names, set()).update(due[names])
                 return
 
     def _announce(
@@ -178,5 +185,5 @@ class BudgetWatch:
                 watched.announced = {**current, budget: percent}
 
     def _note_due(self, names: tuple[str, str], watched: _Watched) -> None:
-        if watched.is_due():
-            self._due.add(names)
+        if days := watched.due():
+            self._due.setdefault(names, set()).update(days)

@@ -147,7 +147,7 @@ class Ledger:
         """Do what is done in the background: retry, and announce thresholds of budgets."""
         self.retry()
         if not self._failure:
-            self._watch.announce(self._spent, self._store.announce)
+            self._watch.announce(self.today(), self._spent, self._store.announce)
 
     def retry(self) -> None:
         """Book the rows that wait, so that they do not wait long, or check the store."""
@@ -168,7 +168,7 @@ class Ledger:
         self._periodic.close()
         with contextlib.suppress(StoreFailed):  # it is logged
             self._book()
-            self._watch.announce(self._spent, self._store.announce)
+            self._watch.announce(self.today(), self._spent, self._store.announce)
         for row in self._backlog.rows(*EVER):
             log.error("lost, for it could not be booked: %s", row)
         self._store.close()
@@ -193,11 +193,10 @@ class Ledger:
             if self._backlog:  # another thread is booking it
                 raise _required(self._failure)
 
-    def _spent(self, holder: LimitHolder) -> dict[Budget, int]:
-        """Return what is spent of the holder's budgets of today. Raises StoreFailed."""
-        today = self.today()
-        own = budgets(holder, today)
-        rows = self._own(holder, own, today)
+    def _spent(self, holder: LimitHolder, day: date) -> dict[Budget, int]:
+        """Return what is spent of the holder's budgets of *day*. Raises StoreFailed."""
+        own = budgets(holder, day)
+        rows = self._own(holder, own, day)
         return {budget: budget.spent(rows) for budget in own}
 
     def _own(self, holder: LimitHolder, own: list[Budget], day: date) -> list[Row]:

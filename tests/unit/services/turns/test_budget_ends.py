@@ -164,6 +164,29 @@ def test_what_others_spend_meanwhile(harness):
     assert here.say("a").text == "Done."
 
 
+def test_requests_at_once(harness):
+    """Requests of subagents that were allowed at once do not end the turn when they are reported.
+
+    A further one, which was not allowed, does.
+    """
+    reported = 0
+
+    def script(turn):
+        nonlocal reported
+        yield Started(MODEL)
+        yield used(1)
+        assert turn.may_go_on()
+        assert turn.may_go_on()
+        for reported in (4, 5, 6):
+            yield Used({MODEL: Spent(Usage(input=1000 * reported), None)}, reported - 2)
+        yield Ended(Ending.DONE, Usage(), 0.0)
+
+    here = harness(script)
+    with pytest.raises(QuotaExceeded):
+        here.say("a")
+    assert reported == 6
+
+
 def test_several_answers_share_the_budget(harness):
     """The turns of a request for several answers overspend by no more than a request each."""
     here = harness(max_concurrent_turns=8)

@@ -17,13 +17,31 @@ from wrapper.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from wrapper.notes import Notes
-from wrapper.services.events import Ended, Ending, Noted, Started, Used
+from wrapper.notes import NO_NOTES, Notes
+from wrapper.services.events import (
+    CallDelta,
+    CallStarted,
+    Ended,
+    Ending,
+    Noted,
+    Started,
+    TextDelta,
+    Used,
+)
 from wrapper.services.spent import Spent, Usage
-from wrapper.services.turn import Approved, Message, ToolCall, ToolResult, Turn
+from wrapper.services.turn import (
+    Approved,
+    Function,
+    Message,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
+from wrapper.services.turns.correction import Correction
 from wrapper.services.turns.fallback import Fallback
 from wrapper.services.turns.unknown_models import SECONDS, UnknownModels
-from wrapper.testing.engine import ScriptedEngine, answer
+from wrapper.testing.engine import ScriptedEngine, Step, answer
 
 HI = (Message("user", ("Hi",)),)
 FAILED = Noted(Notes(failed_models=("opus",)))
@@ -223,3 +241,69 @@ def test_usage_of_each_model(tmp_path):
     report: Any = server.client.get("/v1/usage", headers=header).json
     costs = {line["model"]: line["cost_usd"] for line in report["data"]}
     assert costs == {"opus": 0.5, "scripted-model": 0.001}
+
+
+def test_each_prompt_of_a_request():
+    """If the model of a request with several prompts fails, another one answers each of them."""
+
+    def script(turn):
+        (prompt,) = turn.messages[-1].parts
+        return [Overloaded("no")] if turn.model == "opus" else answer(f"{prompt}!")
+
+    server = ScriptedServer(script=script)
+    body = {
+        "model": "opus",
+        "prompt": ["One", "Two", "Three"],
+        "n": 2,
+        "claude": {"fallback_models": ["sonnet"]},
+    }
+    response: Any = server.client.post("/v1/completions", json=body)
+    assert response.status_code == 200, response.json
+    texts = [choice["text"] for choice in response.json["choices"]]
+    assert texts == ["One!", "One!", "Two!", "Two!", "Three!", "Three!"]
+
+
+def test_a_fallback_is_told_what_was_wrong():
+    """A fallback whose answer lacks a call gets that answer and the reminder, and calls."""
+    turns: list[Turn] = []
+
+    def script(asked):
+        turns.append(asked)
+        if asked.model == "opus":
+            return [Overloaded("no")]
+        if len(asked.messages) == 1:
+            return answer("I would rather not.")
+        call = (CallStarted(0, "call_1", "look"), CallDelta(0, "{}"))
+        return [Started("sonnet"), *call, Ended(Ending.CALLS, Usage(), 0.0)]
+
+    function = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    demand = {"tools": [function], "tool_choice": "required"}
+    models = {"fallback_models": ["sonnet"]}
+    response = ScriptedServer(script=script).ask(model="opus", claude=models, **demand)
+    assert [each.model for each in turns] == ["opus", "sonnet"] * 2
+    assert turns[2].messages == turns[3].messages
+    assert response.headers["x-retried-params"] == "tool_choice"
+    (choice,) = response.json["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_fallback_that_cannot_be_forced():
+    """The words of a fallback are held back if only the model that failed could be forced."""
+    look = Function("look", {"type": "object"})
+    demand = ToolChoice("any", forced=True)
+    asked = turn(functions=(look,), tool_choice=demand, profile="plain")
+    other = replace(asked, model="sonnet", tool_choice=replace(demand, forced=False))
+    asked = replace(asked, fallbacks=((other, NO_NOTES),))
+    call = (CallStarted(0, "call_1", "look"), CallDelta(0, "{}"))
+    called: list[Step] = [Started("sonnet"), *call, Ended(Ending.CALLS, Usage(), 0.0)]
+    answers: list[list[Step]] = [[Overloaded("no")], answer("No."), [Overloaded("no")], called]
+    engine = ScriptedEngine(lambda each: answers.pop(0))
+    correcting = Correction(Fallback(engine, UnknownModels()), "tool_choice", True, True)
+
+    async def collect():
+        async with aclosing(correcting.run(asked, asyncio.Event())) as iterator:
+            return [event async for event in iterator]
+
+    events = asyncio.run(collect())
+    assert [each for each in events if isinstance(each, (TextDelta, CallStarted))] == [call[0]]
+    assert Noted(Notes(unmet_params=("tool_choice",))) not in events

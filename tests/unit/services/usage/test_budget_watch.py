@@ -102,6 +102,20 @@ def test_a_new_day(world):
     assert world.warnings() is None
 
 
+@pytest.mark.parametrize("asks_again", [False, True])
+def test_just_before_midnight(world, asks_again):
+    """A threshold reached in the last second of a day is announced on the next one, once."""
+    world.now = NOW.replace(hour=23, minute=59, second=59)
+    world.spend(85)
+    world.now += timedelta(seconds=2)
+    if asks_again:
+        world.spend(1)
+    thresholds = [("usd_per_day", each) for each in (80, 90, 100)]
+    assert world.announced() == [*thresholds, ("usd_per_month", 80)]
+    world.spend(1)
+    assert world.announced() == []
+
+
 def test_announced_once(world):
     """Each threshold is announced once in a period, whichever worker finds it, also if skipped."""
     world.spend(7)
