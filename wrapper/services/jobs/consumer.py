@@ -50,6 +50,7 @@ class Consumer:
         self._most = most
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
+        self._ending: set[RunningJob] = set()  # have run, but may still put another into the queue
         self._deferred = DeferredJobs()
         # Jobs that the store may have begun although none runs here, and until when to look.
         self._unsure: dict[str, float] = {}
@@ -111,7 +112,7 @@ class Consumer:
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait at most so long until no job runs here, and return whether none does."""
         with self._left:
-            return self._left.wait_for(lambda: not self._running, seconds)
+            return self._left.wait_for(lambda: not (self._running or self._ending), seconds)
 
     def _take_jobs(self) -> None:
         while not self._stopping:
@@ -199,8 +200,14 @@ class Consumer:
         try:
             self._handle(job)
         finally:
+            self._ending.add(job)  # the queue stays open until the other job is in it
             self._leave(job)
-            self._try_deferred(job.job.owner)
+            try:
+                self._try_deferred(job.job.owner)
+            finally:
+                with self._left:
+                    self._ending.discard(job)
+                    self._left.notify_all()
 
     def _leave(self, job: RunningJob) -> None:
         with self._left:
