@@ -57,11 +57,10 @@ def test_embedding_app(serve, upstream, program, ending):
         left.read_until(b"Well")
     assert upstream.wait_for(lambda asked: [one.ended for one in asked] == ["aborted"], DEADLINE)
 
-    with StreamReader(server, "[[say The end.]] [[stall 60]]") as last:
+    with StreamReader(server, "[[say The end.]] [[stall 1.5]]") as last:
         last.read_until(b"The")
         processes = server.claudes()
         server.process.send_signal(ending)
-        upstream.release()
         last.read_until(b"end.")
         last.read_until(b"[DONE]")
         server.process.wait(DEADLINE)

@@ -32,6 +32,8 @@ The message has directives in double brackets, in any order, among any other tex
     [[void]]              send a stream without any event
     [[garbage KIND]]      send garbage instead of a stream; see garbage.py
 
+`Upstream.release()` ends waits, pauses and stalls early.
+
 The answer to a message without directives repeats it. If the message has a word of an offered
 function's name ("… the temperature in Oslo" for get_temperature), the model first calls that
 function with the last name in the message, and answers its result. If the request demands an

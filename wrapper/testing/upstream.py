@@ -28,6 +28,7 @@ from wrapper.testing.thinking_rules import check_thinking
 
 Encoder = Callable[[dict[str, Any]], bytes]
 
+# How often an answer that waits looks whether it is released.
 SLICE_SECONDS = 0.1
 
 

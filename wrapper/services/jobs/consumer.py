@@ -50,7 +50,7 @@ class Consumer:
         self._most = most
         self._left = threading.Condition()  # guards what follows, and tells that a job has left
         self._running: set[RunningJob] = set()
-        self._ending: set[RunningJob] = set()  # have run, but may still put another into the queue
+        self._ending: set[RunningJob] = set()  # may still put another one into the queue
         self._deferred = DeferredJobs()
         # Jobs that the store may have begun although none runs here, and until when to look.
         self._unsure: dict[str, float] = {}
@@ -200,14 +200,19 @@ class Consumer:
         try:
             self._handle(job)
         finally:
-            self._ending.add(job)  # the queue stays open until the other job is in it
-            self._leave(job)
-            try:
-                self._try_deferred(job.job.owner)
-            finally:
-                with self._left:
-                    self._ending.discard(job)
-                    self._left.notify_all()
+            self._hand_over(job)
+
+    def _hand_over(self, job: RunningJob) -> None:
+        """Leave, and let the owner's next job begin. Nobody closes the queue until that is done."""
+        with self._left:
+            self._ending.add(job)
+        self._leave(job)
+        try:
+            self._try_deferred(job.job.owner)
+        finally:
+            with self._left:
+                self._ending.discard(job)
+                self._left.notify_all()
 
     def _leave(self, job: RunningJob) -> None:
         with self._left:

@@ -264,25 +264,25 @@ def test_deferred(processes, monkeypatch):
 def test_idle_after_the_next_is_queued(processes, monkeypatch):
     """A process is not idle before a job that has run has put the next one into the queue."""
     monkeypatch.setattr(deferred, "DEFER", 3600.0)
-    gate, puts, let = Gate(), threading.Event(), threading.Event()
+    gate, putting, may_put = Gate(), threading.Event(), threading.Event()
     process = processes(run=gate, principals=(Principal("alice", concurrent_turns=1),))
     process.jobs.submit(job(), CONTENT)
     gate.wait_for()
     process.jobs.submit(job("job_2"), CONTENT)
-    consumed = process.jobs._consumer
-    assert eventually(lambda: consumed._deferred._jobs.get("alice"), SECONDS)
-    put = consumed._try_deferred
+    consuming = process.jobs._consumer
+    assert eventually(lambda: consuming._deferred._jobs.get("alice"), SECONDS)
+    put = consuming._try_deferred
 
     def slowly(owner: str) -> None:
-        puts.set()
-        assert let.wait(SECONDS)
+        putting.set()
+        assert may_put.wait(SECONDS)
         put(owner)
 
-    monkeypatch.setattr(consumed, "_try_deferred", slowly)
+    monkeypatch.setattr(consuming, "_try_deferred", slowly)
     gate.open()
-    assert puts.wait(SECONDS)
+    assert putting.wait(SECONDS)
     assert not process.jobs.wait_until_idle(0.0)
-    let.set()
+    may_put.set()
     assert process.wait_for_ends(2) == ["job_1 completed", "job_2 completed"]
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 
+from tests.support.server import eventually
 from tests.support.turn_harness import user
 from wrapper import Gateway
 from wrapper.routes.chat import complete
@@ -28,14 +29,6 @@ class AskingEngine(ScriptedEngine):
             yield event
 
 
-def wait_until(condition):
-    """Wait until *condition* holds."""
-    until = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def test_a_turn_that_was_approved_gets_the_place_of_the_next_of_its_session(tmp_path):
     """With one place, a session's second request neither stops the first one nor gets a 409."""
     settings = Settings(
@@ -57,9 +50,9 @@ def test_a_turn_that_was_approved_gets_the_place_of_the_next_of_its_session(tmp_
     began = time.monotonic()
     try:
         threads[0].start()
-        wait_until(lambda: approvals.pending(LOCAL))
+        assert eventually(lambda: approvals.pending(LOCAL))
         threads[1].start()
-        wait_until(lambda: [each.runs for each in admission.requests()] == [True, True])
+        assert eventually(lambda: [each.runs for each in admission.requests()] == [True, True])
         (approval,) = approvals.pending(LOCAL)
         approvals.decide(LOCAL, approval.id, Decision("approved"))
         for thread in threads:
