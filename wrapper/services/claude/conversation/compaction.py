@@ -59,7 +59,7 @@ class Compaction:
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
         interrupting = asyncio.create_task(self._interrupt_when(leaving))
         try:
-            async with aclosing(ask(self._transport, self._setup.prompt)) as messages:
+            async with aclosing(ask(self._transport)) as messages:
                 async for message in messages:
                     self._read(message)
         finally:

@@ -103,7 +103,7 @@ class Conversation:
             "PostToolBatch": self._rounds.end_round,
             "PreToolUse": self._process.profile.additions.check_use,
         }
-        asked = ask(self._transport, self._setup.prompt, hooks)
+        asked = ask(self._transport, hooks)
         try:
             async with asyncio.timeout(None) as deadline:
                 first_event = self._wait_for_first_event(deadline)

@@ -49,7 +49,7 @@ def understood() -> Iterator[None]:
 
 
 async def ask(
-    transport: ProcessTransport, prompt: Frame, hooks: Mapping[str, Hook] = NO_HOOKS
+    transport: ProcessTransport, hooks: Mapping[str, Hook] = NO_HOOKS
 ) -> AsyncGenerator[Any]:
     """Yield the SDK's messages until the result. The SDK may raise any exception.
 
@@ -60,7 +60,7 @@ async def ask(
         cast(HookEvent, event): [HookMatcher(hooks=[hook])] for event, hook in hooks.items()
     }
     messages = query(
-        prompt=_stream(prompt),
+        prompt=_no_input(),
         options=ClaudeCodeOptions(hooks=matchers or None),
         transport=transport,
     )
@@ -82,5 +82,7 @@ def _location(error: Exception) -> str:
     return f"{Path(last.filename).name}:{last.lineno}"
 
 
-async def _stream(prompt: Frame) -> AsyncIterator[Frame]:
-    yield prompt
+async def _no_input() -> AsyncIterator[Frame]:
+    """Yield nothing: the transport sends the prompt as soon as the process is set up."""
+    for frame in ():
+        yield frame

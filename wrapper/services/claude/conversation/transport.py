@@ -54,7 +54,7 @@ PARSED = {
 
 
 class ProcessTransport(Transport):
-    """Attaches a process's pipes to the running loop, sets the process up, and detaches them.
+    """Attaches a process's pipes to the running loop, sets it up, asks it, and detaches them.
 
     `result` is the last raw result frame, of which the SDK drops most fields. `configured` is the
     time, on the monotonic clock, when the setup was done. *ignored* counts, by type, the frames
@@ -74,18 +74,20 @@ class ProcessTransport(Transport):
         self.configured = 0.0
 
     async def connect(self) -> None:
-        """Attach the pipes and set the process up.
+        """Attach the pipes, set the process up, and send the prompt.
 
+        The SDK would send it some steps later, and lose it silently if the process has ended.
         Raises BadGateway if the process refuses its configuration, DiedEarly if it ends.
         """
         try:
             await self._pipes.attach(self._process.pipes)
             await self._configure()
+            self.configured = time.monotonic()
+            await self._send(self._setup.prompt)
         except OSError as error:
             if short := resources.lack(error):
                 raise short from None
             raise DiedEarly("Claude Code ended while it was being configured.") from None
-        self.configured = time.monotonic()
 
     async def write(self, data: str) -> None:
         """Write what the SDK sends, except its initialize request: `connect` has sent one."""
