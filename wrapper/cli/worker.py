@@ -39,6 +39,7 @@ def work() -> None:
     check(gateway.settings)
     resources.return_large_blocks()
     resources.make_room(DESCRIPTORS_PER_TURN * gateway.settings.max_concurrent_turns)
+    gateway.lifecycle.on_loaded = resources.keep_loaded_objects
     gateway.lifecycle.on_refusal = _halt
     gateway.lifecycle.serves = False
     with stop_signals() as wait:

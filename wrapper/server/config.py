@@ -263,6 +263,7 @@ def post_worker_init(worker: DrainingWorker) -> None:
     resources.make_room(worker.cfg.worker_connections + DESCRIPTORS_PER_TURN * worker.cfg.threads)
     gateway.lifecycle.draining = lambda: worker.draining
     gateway.lifecycle.workers = worker.cfg.workers
+    gateway.lifecycle.on_loaded = resources.keep_loaded_objects
     worker.busy = lambda: gateway.limits.admission.busy() or gateway.work.jobs.busy()
     worker.client_timeout = gateway.settings.client_timeout
 

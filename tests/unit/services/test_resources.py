@@ -126,3 +126,18 @@ def test_large_blocks_are_returned():
     program = [sys.executable, "-c", FREED_BLOCKS]
     grown = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30).stdout
     assert int(grown) < 8 << 20
+
+
+COLLECTED = """
+import gc
+from wrapper import create_app  # which holds far more objects than a turn makes
+from wrapper.services import resources
+resources.keep_loaded_objects()
+left = len(gc.get_objects())
+assert gc.get_freeze_count() > 100 * left, (gc.get_freeze_count(), left)
+"""
+
+
+def test_loaded_objects_are_kept():
+    """A full garbage collection does not go through what was loaded at the start."""
+    subprocess.run([sys.executable, "-c", COLLECTED], check=True, timeout=50)

@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 class Lifecycle:
     """Says whether a gateway drains, and tells its server that its engine must not serve.
 
-    The server may set the attributes: `draining` says whether it shuts down, and `on_refusal` is
-    called once, with the reason, in a thread of the engine's. By default it logs the reason.
+    The server may set the attributes: `draining` says whether it shuts down. `on_loaded` is called
+    when the engine has imported its code, and `on_refusal` once, with the reason, both in a thread
+    of the engine's. By default the first does nothing, and the second logs the reason.
     `workers` is the number of processes that serve at the same address, and `serves` says whether
     this one does, or only runs jobs. The gateway sets `announce`, by which the engine announces
     events to the operator (services/webhooks).
@@ -26,6 +27,7 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.draining: Callable[[], bool] = lambda: False
+        self.on_loaded: Callable[[], None] = lambda: None
         self.on_refusal: Callable[[str], None] = _log_refusal
         self.workers = 1
         self.serves = True

@@ -93,7 +93,7 @@ class ClaudeEngine:
                 return
             running = self._running = self._running or self._make_parts()
         self._status.login.start()
-        running.leases.supervisor.boot_threads.submit(_import_sdk, running.imported)
+        running.leases.supervisor.boot_threads.submit(self._import_sdk, running.imported)
         running.leases.fill()
         self._begun = True
 
@@ -212,10 +212,10 @@ class ClaudeEngine:
     def _on_boot(self, process: Process) -> None:
         self._cli = CliInfo(process.version, read_models(process.models))
 
-
-def _import_sdk(imported: threading.Event) -> None:
-    """Import what needs the SDK. It takes half a second, so only a started engine does it."""
-    try:
-        from wrapper.services.claude.conversation import compaction, conversation  # noqa: F401
-    finally:
-        imported.set()
+    def _import_sdk(self, imported: threading.Event) -> None:
+        """Import what needs the SDK. It takes half a second, so only a started engine does it."""
+        try:
+            from wrapper.services.claude.conversation import compaction, conversation  # noqa: F401
+        finally:
+            imported.set()
+        self._lifecycle.on_loaded()

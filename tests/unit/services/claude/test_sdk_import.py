@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from tests.support.server import eventually
 from tests.support.threads import no_thread
+from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.engine import ClaudeEngine
 from wrapper.settings import Settings
 
@@ -38,5 +39,18 @@ def test_second_start(tmp_path, monkeypatch):
     engine.start()
     try:
         assert eventually(lambda: engine.health()["status"] != "starting", 30.0)
+    finally:
+        engine.close()
+
+
+def test_server_learns_of_the_import(tmp_path):
+    """The server learns when all code is imported, and may then tidy up its memory."""
+    settings = Settings(pool_size=0, pool_size_other=0, session_dir=str(tmp_path))
+    lifecycle, loaded = Lifecycle(), Event()
+    lifecycle.on_loaded = lambda: loaded.set() if "claude_code_sdk" in sys.modules else None
+    engine = ClaudeEngine(settings, {"HOME": str(tmp_path), "ANTHROPIC_API_KEY": "sk-x"}, lifecycle)
+    engine.start()
+    try:
+        assert loaded.wait(30.0)
     finally:
         engine.close()

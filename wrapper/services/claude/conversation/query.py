@@ -84,5 +84,6 @@ def _location(error: Exception) -> str:
 
 async def _no_input() -> AsyncIterator[Frame]:
     """Yield nothing: the transport sends the prompt as soon as the process is set up."""
-    for frame in ():
+    none: tuple[Frame, ...] = ()
+    for frame in none:
         yield frame
