@@ -12,6 +12,7 @@ import pytest
 from wrapper.services.claude.conversation.pipes import AHEAD_BYTES
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
+from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.protocol.frames import control
 
 pytestmark = pytest.mark.packages
@@ -52,7 +53,7 @@ def _nothing_stays_open(process):
     yield
     after = descriptors_of(process)
     gc.enable()
-    assert after == before
+    assert after <= before
 
 
 def descriptors_of(process):
@@ -107,6 +108,27 @@ def test_closing_with_much_to_write(process):
         await run_steps(3)
 
     asyncio.run(leave())
+
+
+def test_process_that_ends_before_it_is_asked(process):
+    """A process that takes its setup, but not the prompt, died early, so that another is tried."""
+
+    async def connect():
+        transport = transport_of(process, control("one", {}))
+        connecting = asyncio.create_task(transport.connect())
+        await run_steps(20)
+        with open(os.devnull) as closed:
+            os.dup2(closed.fileno(), process.stdin)
+        response = {"subtype": "success", "request_id": "one"}
+        process.write({"type": "control_response", "response": response})
+        try:
+            with pytest.raises(DiedEarly):
+                await connecting
+        finally:
+            await transport.close()
+            await run_steps(3)
+
+    asyncio.run(asyncio.wait_for(connect(), SECONDS))
 
 
 @contextlib.asynccontextmanager
