@@ -45,6 +45,13 @@ class NoBinary(BootFailed):
         super().__init__("No Claude Code that may serve is installed.", details)
 
 
+class Replaced(BootFailed):
+    """Raised if a program is replaced before its process runs, which may then be another one."""
+
+    def __init__(self, binary: Binary):
+        super().__init__("Claude Code is being replaced.", f"{binary} was replaced")
+
+
 @dataclass(frozen=True)
 class Binary:
     """A `claude` that may serve. `source` is CLAUDE_CLI_PATH, PATH or the package's name.
@@ -63,7 +70,7 @@ class Binary:
 
     def is_current(self) -> bool:
         """Say whether the program is still the one whose version was read."""
-        return self.stamp == _stamp(self.path)
+        return self.stamp == stamp_of(self.path)
 
 
 class Installation:
@@ -109,7 +116,7 @@ def choose(
         try:
             version = _version(path, settings, environment)
             compatibility.check_version(version)
-            stamp = _stamp(path)
+            stamp = stamp_of(path)
             if reason := (unfit or {}).get((path, stamp)):
                 raise Refused(reason)
         except Refused as error:
@@ -168,7 +175,7 @@ def _version(path: str, settings: Settings, environment: Mapping[str, str]) -> s
         raise NoBinary(f"{path} is not a program that can be run")
     user = unix_user.find_optional(settings.claude_user)
     search = environment.get("PATH", os.defpath)
-    version, why = _ask(path, _stamp(path), search, settings.boot_timeout, user)
+    version, why = _ask(path, stamp_of(path), search, settings.boot_timeout, user)
     if why:
         raise NoBinary(f"{path} {why}")
     return version
@@ -221,7 +228,7 @@ def _cannot_run(user: UnixUser | None, error: OSError) -> str:
     )
 
 
-def _stamp(path: str) -> Stamp:
+def stamp_of(path: str) -> Stamp:
     """Return what changes when the program is replaced, nothing if it is gone."""
     try:
         status = os.stat(path)

@@ -19,7 +19,7 @@ from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.unix_user import PASSABLE
 from wrapper.services.claude.login.login import LentLogin, credentials_file, uses_cli_login
-from wrapper.services.claude.processes.binary import Binary, Installation, NoBinary
+from wrapper.services.claude.processes.binary import Binary, Installation, NoBinary, Replaced
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import Profile
 from wrapper.services.claude.processes.qualification import Qualification
@@ -73,12 +73,11 @@ class Supervisor:
 
         Raises BootFailed, or Refused if this Claude Code may not serve.
         """
-        binary, qualification = self._choose(profile)
-        if qualification.failure(BUDGET):
-            profile = replace(profile, budgeted=False)
-        warms_up = self._settings.pool_rehearse and qualification.passed(WARM_UP)
-        process = self._spawn(profile, binary, self._login.config if self._login else None)
-        process.qualification = qualification
+        try:
+            process = self._spawn_qualified(profile)
+        except Replaced:  # its successor has a trial of its own
+            process = self._spawn_qualified(profile)
+        warms_up = self._settings.pool_rehearse and process.qualification.passed(WARM_UP)
         try:
             process.boot(self._settings.boot_timeout, early=warms_up and profile.alike)
             if warms_up and has_leisure():
@@ -97,6 +96,15 @@ class Supervisor:
         with self._lend(profile, self.installation.binary()) as process:
             process.boot(self._settings.boot_timeout)
             use(process)
+
+    def _spawn_qualified(self, profile: Profile) -> Process:
+        """Start a process of the binary that is qualified now. Raises Replaced or BootFailed."""
+        binary, qualification = self._choose(profile)
+        budgeted = profile.budgeted and not qualification.failure(BUDGET)
+        config = self._login.config if self._login else None
+        process = self._spawn(replace(profile, budgeted=budgeted), binary, config)
+        process.qualification = qualification
+        return process
 
     def _choose(self, profile: Profile) -> tuple[Binary, Qualification]:
         """Return the first binary that is qualified for *profile*. Raises BootFailed.
@@ -131,12 +139,18 @@ class Supervisor:
             self.discard(process)
 
     def _spawn(self, profile: Profile, binary: Binary, config: Path | None = None) -> Process:
-        """Start a process, which `close` ends as long as it boots."""
+        """Start a process, which `close` ends as long as it boots.
+
+        Raises Replaced if it may run another program than *binary*, or BootFailed.
+        """
         self._start_reaper()
         process = Process(profile, binary.path, self._directory.path, config)
         if not self._stages.add(process):
             self.discard(process)
             raise BootFailed("The gateway is shutting down.")
+        if not binary.is_current():
+            self.discard(process)
+            raise Replaced(binary)
         return process
 
     def _warm_up(self, process: Process) -> None:

@@ -15,7 +15,7 @@ from wrapper import host
 from wrapper.services.background.lifecycle import Lifecycle
 from wrapper.services.claude.isolation import reaper
 from wrapper.services.claude.isolation.workspaces import Workspaces
-from wrapper.services.claude.processes.binary import Binary
+from wrapper.services.claude.processes.binary import Binary, stamp_of
 from wrapper.services.claude.processes.leasing import Lease, LeaseManager
 from wrapper.services.claude.processes.parking import ParkedProcess
 from wrapper.services.claude.processes.process import Process
@@ -28,7 +28,8 @@ from wrapper.services.turn import Message, SessionKey, Turn
 from wrapper.settings import Settings
 
 PROCESS = cast(Process, object())
-BINARY, PLAIN = Binary("/bin/cat", "1", "PATH"), Profile("plain", (), {}, pooled=True)
+BINARY = Binary("/bin/cat", "1", "PATH", stamp=stamp_of("/bin/cat"))
+PLAIN = Profile("plain", (), {}, pooled=True)
 SESSION, STATE = SessionKey("alice", "s", "1"), ProcessState((Message("user", ("Hi",)),))
 
 

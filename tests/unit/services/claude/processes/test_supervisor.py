@@ -1,6 +1,7 @@
 """The supervisor: what follows when a process cannot be booted or warmed up."""
 
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,13 @@ import pytest
 
 from wrapper.services.claude.errors.engine_errors import BootFailed
 from wrapper.services.claude.processes import supervisor as module
+from wrapper.services.claude.processes.binary import Binary, stamp_of
+from wrapper.services.claude.processes.profiles import Profile
+from wrapper.services.claude.processes.qualification import Qualification
 from wrapper.services.claude.processes.supervisor import Supervisor
 from wrapper.settings import Settings
+
+PLAIN = Profile("plain", (), {}, alike=True)
 
 
 class FakeProcess:
@@ -25,6 +31,9 @@ class FakeProcess:
 
     def exit_code(self):
         return self.code
+
+    def kill(self):
+        """End at once."""
 
 
 @pytest.mark.parametrize(
@@ -46,13 +55,36 @@ def test_failed_warm_up(code, switched_off, monkeypatch):
     monkeypatch.setattr(supervisor, "_spawn", lambda *_: process)
     monkeypatch.setattr(supervisor, "discard", lambda process: None)
     monkeypatch.setattr(supervisor.trials, "fail_warm_up", lambda *given: failures.append(given))
-    profile: Any = SimpleNamespace(alike=True)
     try:
         with pytest.raises(BootFailed):
-            supervisor.boot(profile, lambda: True)
+            supervisor.boot(PLAIN, lambda: True)
     finally:
         supervisor.close()
     assert bool(failures) is switched_off
+
+
+def test_replaced_as_it_starts(tmp_path, monkeypatch):
+    """A process whose program was replaced as it started is stopped: its successor is qualified."""
+    path = tmp_path / "claude"
+    path.write_text("")
+    old = Binary(str(path), "2.1.332", "PATH", stamp=(0, 0, 0))
+    new = replace(old, stamp=stamp_of(path))
+    of_old, of_new = Qualification(trusted=True), Qualification(trusted=True)
+    choices = iter([(old, of_old), (new, of_new)])
+    supervisor = Supervisor(Settings(pool_rehearse=False), {})
+    started, stopped = [FakeProcess(None), FakeProcess(None)], list[FakeProcess]()
+    remaining = iter(started)
+    monkeypatch.setattr(supervisor, "_start_reaper", lambda: None)
+    monkeypatch.setattr(supervisor, "_choose", lambda profile: next(choices))
+    monkeypatch.setattr(module, "Process", lambda *_: next(remaining))
+    monkeypatch.setattr(supervisor, "discard", stopped.append)
+    try:
+        process: Any = supervisor.boot(PLAIN)
+    finally:
+        supervisor.close()
+    assert process is started[1]
+    assert process.qualification is of_new
+    assert stopped[0] is started[0]
 
 
 def test_leftovers(monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
-from wrapper.services.claude.processes.binary import Binary
+from wrapper.services.claude.processes.binary import Binary, Replaced
 from wrapper.services.claude.processes.process import Process
 from wrapper.services.claude.processes.profiles import HOW_TO_UPDATE, Profile
 from wrapper.services.claude.processes.qualification import Qualification
@@ -186,6 +186,8 @@ class Trials:
         try:
             for _ in self._try(candidate, checks):
                 pass
+        except Replaced:  # the next boot begins the trial of its successor
+            return ""
         except (BootFailed, OSError) as error:
             return str(error)
         except Exception as error:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.log_records import messages_of
 from wrapper.services.claude.errors.engine_errors import BootFailed, Refused
-from wrapper.services.claude.processes.binary import Binary
+from wrapper.services.claude.processes.binary import Binary, Replaced
 from wrapper.services.claude.processes.profiles import Profile, build_profiles
 from wrapper.services.claude.processes.trials import examination, table, trials
 from wrapper.services.claude.processes.trials.check import Check, Consequence
@@ -274,6 +274,16 @@ def test_rest_that_always_fails_unexpectedly(make):
     harness.threads.run()
     failed = {WARM_UP: "it could not run: ValueError"}
     assert harness.trials.health() == {"plain": {"status": "failed", "failed": failed}}
+
+
+def test_replaced_while_it_is_tried(make, caplog):
+    """The checks of a binary that is replaced meanwhile have no result, and none is reported."""
+    harness = make(warm_up=Replaced(BINARY))
+    qualification = harness.qualify()
+    harness.threads.run()
+    assert harness.ran == ["text", WARM_UP]
+    assert qualification.failure(WARM_UP) is None
+    assert not messages_of(caplog, Trials)
 
 
 def test_unwritable_folder(make, tmp_path):
