@@ -83,7 +83,7 @@ class ProcessTransport(Transport):
             await self._pipes.attach(self._process.pipes)
             await self._configure()
             self.configured = time.monotonic()
-            await self._send(self._setup.prompt)
+            await self._ask()
         except OSError as error:
             if short := resources.lack(error):
                 raise short from None
@@ -167,6 +167,16 @@ class ProcessTransport(Transport):
                 what = "Claude Code's process ended while it ran an approved call."
                 raise BadGateway(what, retry=False) from None
             approved.add_response(response["response"])
+
+    async def _ask(self) -> None:
+        """Send the prompt. Another process would run the approved calls again."""
+        try:
+            await self._send(self._setup.prompt)
+        except OSError:
+            if not self._setup.approved.events:
+                raise
+            what = "Claude Code's process ended after it had run approved calls."
+            raise BadGateway(what, retry=False) from None
 
     async def _connect(self, servers: McpConnection) -> Sequence[Frame]:
         """Connect the turn's MCP servers, and return the settings to send.

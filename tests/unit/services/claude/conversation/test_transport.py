@@ -9,11 +9,13 @@ from collections import Counter
 
 import pytest
 
+from wrapper.errors import BadGateway
 from wrapper.services.claude.conversation.pipes import AHEAD_BYTES
 from wrapper.services.claude.conversation.setup import Setup
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.errors.engine_errors import DiedEarly
 from wrapper.services.claude.protocol.frames import control
+from wrapper.services.events import ToolUsed
 
 pytestmark = pytest.mark.packages
 
@@ -110,11 +112,19 @@ def test_closing_with_much_to_write(process):
     asyncio.run(leave())
 
 
-def test_process_that_ends_before_it_is_asked(process):
-    """A process that takes its setup, but not the prompt, died early, so that another is tried."""
+@pytest.mark.parametrize(
+    ("calls_run", "error"),
+    [([], DiedEarly), ([ToolUsed("mcp__clock__now", "done", 0.1)], BadGateway)],
+)
+def test_process_that_ends_before_it_is_asked(process, calls_run, error):
+    """Another process is tried if one takes its setup, but no prompt, unless calls would run twice.
+
+    A DiedEarly makes the runner try another one, and a BadGateway ends the turn.
+    """
 
     async def connect():
         transport = transport_of(process, control("one", {}))
+        transport._setup.approved.events += calls_run
         connecting = asyncio.create_task(transport.connect())
         await run_steps(20)
         with open(os.devnull) as closed:
@@ -122,7 +132,7 @@ def test_process_that_ends_before_it_is_asked(process):
         response = {"subtype": "success", "request_id": "one"}
         process.write({"type": "control_response", "response": response})
         try:
-            with pytest.raises(DiedEarly):
+            with pytest.raises(error):
                 await connecting
         finally:
             await transport.close()
