@@ -6,6 +6,7 @@ import json
 import pytest
 from openai.resources.completions import Completions
 
+from tests.support.log_records import records_of
 from tests.support.responses import client_of
 from tests.support.scripted_server import DONE, ScriptedServer, error_of, frames_of
 from wrapper.errors import UpstreamFailed
@@ -14,6 +15,7 @@ from wrapper.schemas.completions.request import CompletionRequestSchema
 from wrapper.schemas.parameters import Kind
 from wrapper.services.events import Ended, Ending, Started, TextDelta
 from wrapper.services.spent import Usage
+from wrapper.services.turns.request_log import RequestLog
 from wrapper.testing.engine import answer
 
 PATH = "/v1/completions"
@@ -39,6 +41,14 @@ def test_completion():
     assert (choice.text, choice.finish_reason) == ("Hello.", "stop")
     assert (completion.object, completion.usage.total_tokens) == ("text_completion", 5)
     assert completion.id.startswith("cmpl-")
+
+
+def test_logged_prompts(caplog):
+    """With LOG_PROMPTS the log has all prompts of a request."""
+    caplog.set_level("INFO", "wrapper.services.turns.request_log")
+    ask(ScriptedServer(log_prompts=True), prompt=["one", "two"], n=2)
+    (line,) = records_of(caplog, RequestLog)
+    assert [*map(tuple, line.facts["messages"])] == [("user", "one"), ("user", "two")]
 
 
 def test_prompts():

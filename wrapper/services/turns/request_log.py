@@ -13,6 +13,7 @@ from wrapper.services.events import Ended, Ending, Event, Noted, Started, Used
 from wrapper.services.principal import Caller
 from wrapper.services.requests.history import RequestHistory
 from wrapper.services.requests.request import CLIENT_GONE, DONE, RequestUsage
+from wrapper.services.spent import sum_costs
 from wrapper.services.telemetry.metrics import Metrics
 from wrapper.services.telemetry.signals import Signals
 from wrapper.services.telemetry.timing import Timing
@@ -57,6 +58,7 @@ class RequestLog:
         self._outcome = ""
         self._error: Exception | None = None
         self._closed = False
+        self._costs: list[float | None] = []
         self._facts: dict[str, Any] = {
             "id": caller.request_id,
             "key": draft.principal.name,
@@ -103,9 +105,11 @@ class RequestLog:
         used = event.usage
         self._facts["prompt_tokens"] += used.prompt
         self._facts["completion_tokens"] += used.output
-        if event.cost_usd is not None:
-            cost = self._facts.get("cost_usd", 0.0) + event.cost_usd
+        self._costs.append(event.cost_usd)
+        if (cost := sum_costs(self._costs)) is not None:
             self._facts["cost_usd"] = round(cost, 9)
+        else:  # a part of the cost would pass for all of it
+            self._facts.pop("cost_usd", None)
 
     def done(self) -> None:
         self._outcome = self._outcome or DONE
@@ -137,6 +141,12 @@ class RequestLog:
         self._trace.close(outcome, self._error)
         if self._signals:
             self._signals.finish(outcome)
+
+
+def conversations_of(turns: Iterable[Turn]) -> Iterator[Sequence[str]]:
+    """Yield the messages of all *turns*, one turn after another; see conversation_of."""
+    for turn in turns:
+        yield from conversation_of(turn)
 
 
 def conversation_of(turn: Turn) -> Iterator[Sequence[str]]:

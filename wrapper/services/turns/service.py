@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -36,7 +36,7 @@ from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.lent_place import LentPlace
 from wrapper.services.turns.opening import Opening
 from wrapper.services.turns.player import Player
-from wrapper.services.turns.request_log import RequestLog, conversation_of, outcome_of_error
+from wrapper.services.turns.request_log import RequestLog, conversations_of, outcome_of_error
 from wrapper.services.turns.run import Run
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.settings import Settings
@@ -176,7 +176,7 @@ class TurnService:
             opening, (path for each in turns for path in each.adapted)
         )
         signals = self._observers.signals(turn, caller.request_id)
-        log = self._log(opening, turn, signals)
+        log = self._log(opening, turns, signals)
         recorder = self._recorder(caller)
         run = Run(
             self._player.play(turns, opening, recorder),
@@ -211,10 +211,10 @@ class TurnService:
             raise ClientGone("The client closed the connection.")
 
     def _log(
-        self, opening: Opening, turn: Turn | None = None, signals: Signals | None = None
+        self, opening: Opening, turns: Sequence[Turn] = (), signals: Signals | None = None
     ) -> RequestLog:
-        """Return the request's log, which gets the texts of *turn* only if settings allow that."""
-        logged = turn if self._settings.log_prompts else None
+        """Return the request's log, which gets the texts of *turns* only if settings allow that."""
+        logged = turns if self._settings.log_prompts else ()
         return RequestLog(
             opening.caller,
             opening.draft,
@@ -222,7 +222,7 @@ class TurnService:
             metrics=self._observers.metrics,
             history=self._observers.history,
             signals=signals,
-            conversation=conversation_of(logged) if logged else None,
+            conversation=conversations_of(logged) if logged else None,
             trace=opening.trace,
         )
 

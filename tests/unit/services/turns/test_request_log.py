@@ -44,6 +44,18 @@ def record_of(clock=None, prompts=False, draft=DRAFT, caller=CALLER):
     )
 
 
+@pytest.mark.parametrize("costs", [(None, 0.25), (0.25, None)])
+def test_unknown_cost(told, costs):
+    """The cost is left out if that of one of the answers is not known."""
+    record = record_of()
+    for index, cost in enumerate(costs):
+        record.add(index, Ended(Ending.DONE, Usage(input=3, output=5), cost))
+    record.done()
+    record.close()
+    assert "cost_usd" not in told()
+    assert told()["prompt_tokens"] == 6
+
+
 def test_done(told):
     """A request that was answered is told with what it took and what it cost."""
     clock = Clock()
