@@ -24,6 +24,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "bob": {"tools": ["Read", "Bash"]},
     "carol": {"disallowed_tools": ["Agent(writer)"]},
     "poor": {"usd_per_day": 0.2},
+    "broke": {"usd_per_day": 0.2},
     "cheap": {"models": [MODEL]},
     "plain": {"profile": "plain"},
     # Each of these has one turn.
@@ -194,6 +195,13 @@ def test_budget(keyed, upstream):
     assert len(upstream.requests) == 2
     status, body = keyed.ask("poor", "hello")
     assert (status, body["error"]["code"]) == (429, "insufficient_quota")
+
+
+def test_spent_before_the_start(keyed, upstream):
+    """No subagent starts once the agent's own answer has spent the budget."""
+    body = ask(keyed, "broke", f'[[usage {{"input_tokens": 100000}}]] {call("reviewer", "hello")}')
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert len(upstream.requests) == 1
 
 
 def test_a_callers_text_starts_none(keyed, upstream):

@@ -36,13 +36,9 @@ class Additions:
         yield from subagents.listed(self.subagents)
         yield from skills.listed(self.skills)
 
-    async def check_use(self, call: dict[str, Any], *_: object) -> dict[str, Any]:
-        """Answer the hook that Claude Code calls before it starts a subagent or uses a skill."""
-        why = self.refusal(call)
-        if not why:
-            return {}
-        decision = {"permissionDecision": "deny", "permissionDecisionReason": why}
-        return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **decision}}
+    def starts_subagent(self, call: Mapping[str, Any]) -> bool:
+        """Say whether Claude Code would start a subagent for this *call* of `checked_tools`."""
+        return call.get("tool_name") != SKILL
 
     def refusal(self, call: Mapping[str, Any]) -> str:
         """Return why Claude Code must not run this *call*; empty if it may."""

@@ -16,12 +16,12 @@ from claude_code_sdk.types import StreamEvent
 from wrapper.errors import BadGateway
 from wrapper.logs.redaction import Redacted
 from wrapper.services.claude.conversation.first_event import FirstEventWait
+from wrapper.services.claude.conversation.hooks import TurnHooks
 from wrapper.services.claude.conversation.outcome import Outcome
 from wrapper.services.claude.conversation.parsers import make_parser
 from wrapper.services.claude.conversation.prompts import Prompts
-from wrapper.services.claude.conversation.query import Hook, ask, understood
+from wrapper.services.claude.conversation.query import ask, understood
 from wrapper.services.claude.conversation.reports import Reports
-from wrapper.services.claude.conversation.rounds import RoundLimit
 from wrapper.services.claude.conversation.setup import set_up
 from wrapper.services.claude.conversation.transport import ProcessTransport
 from wrapper.services.claude.errors.engine_errors import (
@@ -69,7 +69,7 @@ class Conversation:
         self._transport = ProcessTransport(lease.process, self._setup, ignored)
         self._prompts = Prompts(turn.approver, self._transport)
         self._parser = make_parser(turn, lease.state)
-        self._rounds = RoundLimit(turn, self._parser)
+        self._hooks = TurnHooks(turn, self._parser, lease.process.profile.additions)
         self._outcome = Outcome(turn, self._setup.state)
         self._reports = Reports(time.time)
 
@@ -99,11 +99,7 @@ class Conversation:
                 log.info("process %d wrote to stderr: %s", self._process.pid, Redacted(stderr))
 
     async def _events(self, leaving: asyncio.Event) -> AsyncGenerator[Event]:
-        hooks: dict[str, Hook] = {
-            "PostToolBatch": self._rounds.end_round,
-            "PreToolUse": self._process.profile.additions.check_use,
-        }
-        asked = ask(self._transport, hooks)
+        asked = ask(self._transport, self._hooks.by_event())
         try:
             async with asyncio.timeout(None) as deadline:
                 first_event = self._wait_for_first_event(deadline)
