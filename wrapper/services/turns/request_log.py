@@ -68,14 +68,7 @@ class RequestLog:
             "prompt_tokens": 0,
             "completion_tokens": 0,
         }
-        origin = {
-            "client": caller.address,
-            "session": draft.request.session_id,
-            "client_session": caller.client_session[:LONGEST_ID],
-            # OpenAI's parameter often has an e-mail address.
-            "user": draft.request.user[:LONGEST_ID] if draft.request.body else "",
-        }
-        self._facts |= {name: value for name, value in origin.items() if value} | dict(trace.ids)
+        self._facts |= _origin(caller, draft) | dict(trace.ids)
         if conversation is not None:
             self._facts["messages"] = [*conversation]
 
@@ -141,6 +134,18 @@ class RequestLog:
         self._trace.close(outcome, self._error)
         if self._signals:
             self._signals.finish(outcome)
+
+
+def _origin(caller: Caller, draft: Draft) -> dict[str, Any]:
+    """Return what is known of where a request comes from."""
+    facts = {
+        "client": caller.address,
+        "session": draft.request.session_id,
+        "client_session": caller.client_session[:LONGEST_ID],
+        # OpenAI's parameter often has an e-mail address.
+        "user": draft.request.user[:LONGEST_ID] if draft.request.body else "",
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def conversations_of(turns: Iterable[Turn]) -> Iterator[Sequence[str]]:
