@@ -148,12 +148,6 @@ def _origin(caller: Caller, draft: Draft) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value}
 
 
-def conversations_of(turns: Iterable[Turn]) -> Iterator[Sequence[str]]:
-    """Yield the messages of all *turns*, one turn after another; see conversation_of."""
-    for turn in turns:
-        yield from conversation_of(turn)
-
-
 def conversation_of(turn: Turn) -> Iterator[Sequence[str]]:
     """Yield the role of each message and its texts."""
     if turn.body is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from wrapper.errors import ClientGone, InvalidRequest, ShuttingDown
 from wrapper.notes import Notes
@@ -36,7 +37,7 @@ from wrapper.services.turns.draft import Draft, make_draft
 from wrapper.services.turns.lent_place import LentPlace
 from wrapper.services.turns.opening import Opening
 from wrapper.services.turns.player import Player
-from wrapper.services.turns.request_log import RequestLog, conversations_of, outcome_of_error
+from wrapper.services.turns.request_log import RequestLog, conversation_of, outcome_of_error
 from wrapper.services.turns.run import Run
 from wrapper.services.turns.usage_recorder import UsageRecorder
 from wrapper.settings import Settings
@@ -222,7 +223,7 @@ class TurnService:
             metrics=self._observers.metrics,
             history=self._observers.history,
             signals=signals,
-            conversation=conversations_of(logged) if logged else None,
+            conversation=chain.from_iterable(map(conversation_of, logged)) if logged else None,
             trace=opening.trace,
         )
 
